@@ -1,0 +1,72 @@
+# The commands of this project. Each target does all of its own set-up; `make` alone lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.ONESHELL:
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+# Debian keeps ip, ovs-vswitchd and their like out of an ordinary user's PATH.
+export PATH := $(PATH):/usr/sbin:/sbin
+# A Python 3.11 to 3.13 of your choice; by default the first one found.
+PYTHON ?=
+# The bridge of `make run`.
+BRIDGE ?= br0
+# Where `make test` leaves pytest's exit status, instead of failing by one of make's own.
+STATUS_FILE ?=
+
+RYU_WHEEL := .build/wheels/ryu-4.34+ovsmetadata.1-py3-none-any.whl
+
+.PHONY: help demo test check bench run clean venv build-packages network-packages
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+demo: venv network-packages ## droplets on a private Open vSwitch ask for their metadata (root); ONCE=1 leaves by itself
+	@scripts/need-root "make demo"
+	exec .venv/bin/python -m lab.demo $(if $(filter 1,$(ONCE)),--once)
+
+test: venv network-packages ## every test (root; an ordinary user's run leaves out the system tests)
+	@status=0
+	.venv/bin/python -m pytest || status=$$?
+	if [[ -n "$(STATUS_FILE)" ]]; then echo $$status >"$(STATUS_FILE)"; exit 0; fi
+	exit $$status
+
+check: venv network-packages ## the tests that take under a minute and need no root, and the style
+	@exec .venv/bin/python -m pytest -m "not root and not slow"
+
+bench: venv network-packages ## measurements; they print figures and judge nothing
+	@exec .venv/bin/python -m bench
+
+run: venv network-packages ## controller and metadata server on this host's own bridge, BRIDGE=br0 (root)
+	@scripts/need-root "make run"
+	exec scripts/run "$(BRIDGE)"
+
+venv: .venv/.complete ## the virtual environment .venv with our Ryu and everything else in it
+
+clean: ## removes all that the other targets made in this directory
+	@rm -rf .venv .build build dist .pytest_cache .ruff_cache .hypothesis ./*.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+build-packages:
+	@scripts/install-packages build
+
+network-packages:
+	@scripts/install-packages network
+
+$(RYU_WHEEL): third_party/ryu/build-wheel third_party/ryu/ryu-4.34.patch third_party/ryu/sdist.txt | build-packages
+	@python=$$(scripts/find-python $(PYTHON))
+	echo "Building $@"
+	third_party/ryu/build-wheel "$$python" .build
+	test -s $@ # the patch and this file name the same version
+
+.venv/.complete: setup.cfg pyproject.toml constraints.txt $(RYU_WHEEL) | build-packages
+	@python=$$(scripts/find-python $(PYTHON))
+	echo "Making .venv with $$python"
+	"$$python" -m venv .venv
+	pip=(.venv/bin/python -m pip --quiet --disable-pip-version-check install --constraint constraints.txt)
+	"$${pip[@]}" setuptools
+	"$${pip[@]}" --find-links $(dir $(RYU_WHEEL)) --no-build-isolation --editable '.[dev]'
+	touch $@
