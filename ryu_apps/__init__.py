@@ -1,0 +1,1 @@
+"""The Ryu application that brings droplets to their metadata, and the registry behind it."""
