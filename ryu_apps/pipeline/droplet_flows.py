@@ -1,0 +1,231 @@
+"""The flows of one bound port: A1, A2, N1, L1, R1, R2 of the talk, with its gaps closed.
+
+Beyond the slides: only untagged frames match; N1 recirculates from conntrack, and L1 lets through
+to meta0 only what really carries the port's own hv-local address; R2 names the ct zone, since two
+ports may have the same MAC.
+"""
+
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+
+from ryu_apps.openflow.actions import (
+    Action,
+    Ct,
+    InPort,
+    Load,
+    Move,
+    Nat,
+    Output,
+    SetDlDst,
+    SetDlSrc,
+    Subfield,
+)
+from ryu_apps.openflow.flow import Flow
+from ryu_apps.openflow.mac import mac_to_int
+from ryu_apps.openflow.match import CtState, Match
+from ryu_apps.pipeline.layout import REPLY_TRACKED, BridgeSettings, MetaPort, Priority
+
+ARP_REQUEST = 1
+ARP_REPLY = 2
+
+_LOAD_REPLY = Load(ARP_REPLY, Subfield("NXM_OF_ARP_OP"))
+
+
+@dataclass(frozen=True, slots=True)
+class BoundPort:
+    """A droplet on a switch port: what its flows depend on beside bridge and meta0."""
+
+    ofport: int
+    mac: str
+    droplet_id: int
+
+
+def droplet_flows(settings: BridgeSettings, meta: MetaPort, port: BoundPort) -> tuple[Flow, ...]:
+    """The six flows of a droplet's port, in the order of the talk.
+
+    Raises OfportOutOfRange where the port has no hv-local address.
+    """
+    cookie = settings.cookie.of_port(port.ofport, port.droplet_id)
+    mark = Load(port.droplet_id, Subfield("NXM_NX_CT_MARK"))
+    return (
+        _arp_for_droplet(settings, meta, port, cookie),
+        arp_for_host(settings, meta, port.ofport, port.mac, cookie),
+        nat_request(settings, port.ofport, port.mac, mark, cookie),
+        fenced_request(settings, meta, port.ofport, cookie),
+        reply_to_conntrack(settings, meta, port.ofport, port.mac, cookie),
+        reply_to_port(settings, meta, port.ofport, port.mac, (Output(port.ofport),), cookie),
+    )
+
+
+def request_flow(flows: tuple[Flow, ...]) -> Flow:
+    """N1 among a port's flows: it alone says who is on it, with which address and zone."""
+    return flows[2]
+
+
+def _arp_for_droplet(
+    settings: BridgeSettings, meta: MetaPort, port: BoundPort, cookie: int
+) -> Flow:
+    """A1: the droplet asks who has the metadata address; the switch answers with meta0's MAC."""
+    return Flow(
+        settings.tables.arp_responder,
+        Priority.ARP,
+        Match(
+            protocol="arp",
+            in_port=port.ofport,
+            untagged=True,
+            dl_src=port.mac,
+            arp_tpa=settings.metadata_net,
+            arp_op=ARP_REQUEST,
+        ),
+        (
+            _LOAD_REPLY,
+            SetDlSrc(meta.mac),
+            SetDlDst(port.mac),
+            Load(mac_to_int(meta.mac), Subfield("NXM_NX_ARP_SHA")),
+            Load(mac_to_int(port.mac), Subfield("NXM_NX_ARP_THA")),
+            Move(Subfield("NXM_OF_ARP_SPA"), Subfield("NXM_OF_ARP_TPA")),
+            Load(int(settings.metadata_ip), Subfield("NXM_OF_ARP_SPA")),
+            InPort(),
+        ),
+        cookie,
+    )
+
+
+def arp_for_host(
+    settings: BridgeSettings, meta: MetaPort, ofport: int, mac: str, cookie: int
+) -> Flow:
+    """A2: the host asks who has the port's hv-local address; the switch answers with `mac`."""
+    hv_local = settings.addressing.hv_local(ofport)
+    return Flow(
+        settings.tables.arp_responder,
+        Priority.ARP,
+        Match(
+            protocol="arp",
+            in_port=meta.ofport,
+            untagged=True,
+            dl_src=meta.mac,
+            arp_spa=settings.metadata_net,
+            arp_tpa=IPv4Network(hv_local),
+            arp_op=ARP_REQUEST,
+        ),
+        (
+            _LOAD_REPLY,
+            SetDlSrc(mac),
+            SetDlDst(meta.mac),
+            Load(mac_to_int(mac), Subfield("NXM_NX_ARP_SHA")),
+            Load(mac_to_int(meta.mac), Subfield("NXM_NX_ARP_THA")),
+            Load(int(hv_local), Subfield("NXM_OF_ARP_SPA")),
+            Load(int(settings.metadata_ip), Subfield("NXM_OF_ARP_TPA")),
+            InPort(),
+        ),
+        cookie,
+    )
+
+
+def nat_request(
+    settings: BridgeSettings, ofport: int, mac: str | None, note: Load | Move, cookie: int
+) -> Flow:
+    """N1: the droplet's request gets its hv-local source and goes on tracked to L1's table.
+
+    `note` is what conntrack remembers of the connection's owner; `mac` None takes any source MAC.
+    """
+    return Flow(
+        settings.tables.classifier,
+        Priority.PATH,
+        Match(
+            protocol="tcp",
+            in_port=ofport,
+            untagged=True,
+            dl_src=mac,
+            nw_dst=settings.metadata_net,
+            tp_dst=settings.metadata_port,
+        ),
+        (
+            Ct(
+                zone=settings.addressing.zone(ofport),
+                commit=True,
+                table=settings.tables.l2_rewrite,
+                nat=Nat(settings.addressing.hv_local(ofport)),
+                exec=(note,),
+            ),
+        ),
+        cookie,
+    )
+
+
+def fenced_request(settings: BridgeSettings, meta: MetaPort, ofport: int, cookie: int) -> Flow:
+    """L1: to meta0, but only what conntrack did translate.
+
+    A packet that conntrack calls invalid, or cannot commit since the zone is full, leaves `ct`
+    untranslated with whatever source address the droplet wrote.
+    """
+    return Flow(
+        settings.tables.l2_rewrite,
+        Priority.PATH,
+        Match(
+            protocol="tcp",
+            in_port=ofport,
+            ct_state=CtState(set=frozenset({"trk"}), clear=frozenset({"inv"})),
+            ct_zone=settings.addressing.zone(ofport),
+            nw_src=IPv4Network(settings.addressing.hv_local(ofport)),
+            nw_dst=settings.metadata_net,
+            tp_dst=settings.metadata_port,
+        ),
+        (SetDlDst(meta.mac), Output(meta.ofport)),
+        cookie,
+    )
+
+
+def reply_to_conntrack(
+    settings: BridgeSettings, meta: MetaPort, ofport: int, mac: str, cookie: int
+) -> Flow:
+    """R1: the server's reply goes through conntrack, which puts the droplet's own address back."""
+    return Flow(
+        settings.tables.forwarding,
+        Priority.REPLY_UNTRACKED,
+        Match(
+            protocol="tcp",
+            metadata=0,
+            in_port=meta.ofport,
+            dl_dst=mac,
+            nw_src=settings.metadata_net,
+            nw_dst=IPv4Network(settings.addressing.hv_local(ofport)),
+            tp_src=settings.metadata_port,
+        ),
+        (
+            Load(REPLY_TRACKED, Subfield("OXM_OF_METADATA")),
+            Ct(
+                zone=settings.addressing.zone(ofport),
+                table=settings.tables.forwarding,
+                nat=Nat(),
+            ),
+        ),
+        cookie,
+    )
+
+
+def reply_to_port(
+    settings: BridgeSettings,
+    meta: MetaPort,
+    ofport: int,
+    mac: str,
+    actions: tuple[Action, ...],
+    cookie: int,
+) -> Flow:
+    """R2: the reply, with the droplet's address again, goes out of the droplet's port."""
+    return Flow(
+        settings.tables.forwarding,
+        Priority.PATH,
+        Match(
+            protocol="tcp",
+            metadata=REPLY_TRACKED,
+            in_port=meta.ofport,
+            ct_state=CtState(set=frozenset({"est", "trk"})),
+            ct_zone=settings.addressing.zone(ofport),
+            dl_dst=mac,
+            nw_src=settings.metadata_net,
+            tp_src=settings.metadata_port,
+        ),
+        actions,
+        cookie,
+    )
