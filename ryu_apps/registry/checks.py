@@ -1,0 +1,47 @@
+"""Checks of addresses that more than one part of a document needs."""
+
+import ipaddress
+import re
+from typing import Any
+
+from ryu_apps.registry.faults import Place, shown
+
+_MAC = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}", re.ASCII)
+
+
+def check_mac(value: Any, place: Place) -> str | None:
+    """The MAC in lower case; None, and reported, where it is none a NIC can have."""
+    if not isinstance(value, str) or not _MAC.fullmatch(value):
+        given = "is missing" if value is None else f"{shown(value)} is no MAC"
+        place.fault(f"{given}; one is written a6:a4:8e:4a:e8:70")
+        return None
+    if int(value[:2], 16) & 1:
+        place.fault(f"{shown(value)} is a multicast MAC, which no NIC can have")
+        return None
+    if not int(value.replace(":", ""), 16):
+        place.fault(f"{shown(value)} is the zero MAC, which no NIC can have")
+        return None
+    return value.lower()
+
+
+def check_address(value: Any, version: int, place: Place) -> bool:
+    """Whether `value` spells an IP address of this version (0: any); reports where it does not."""
+    try:
+        if isinstance(value, str) and "%" not in value:
+            address = ipaddress.ip_address(value)
+            if version in (0, address.version):
+                return True
+    except ValueError:
+        pass  # Reported below, in our words.
+    family = f"IPv{version}" if version else "IP"
+    place.fault(f"{shown(value)} is no {family} address")
+    return False
+
+
+def check_netmask(value: Any, place: Place) -> None:
+    """Report where `value` is no dotted IPv4 netmask such as 255.255.240.0."""
+    if not check_address(value, 4, place):
+        return
+    inverted = ~int(ipaddress.IPv4Address(value)) & 0xFFFFFFFF
+    if inverted & (inverted + 1):
+        place.fault(f"{shown(value)} is no netmask: its ones are not all on the left")

@@ -1,0 +1,204 @@
+"""What a store of droplets promises, whatever keeps them. Values and errors; no I/O.
+
+The promises, which `tests/unit/store` holds every backend to:
+
+- A write is durable when `write` returns: a crash of the process or of the machine the next
+  instant does not lose it. A write that raised may or may not have happened.
+- Each change of a `write` happens whole or not at all, and alone: another's refusal does not
+  touch it. Changes take effect in the order given.
+- A port name belongs to at most one droplet, at every instant.
+- Revisions grow with every record written and are never given twice.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from ryu_apps.registry.claims import Claim
+from ryu_apps.registry.droplet import Droplet
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A droplet as it is stored. `document` is what `Droplet.encode` gave."""
+
+    droplet_id: int
+    revision: int
+    document: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Precondition:
+    """What must hold of the record before a change (RFC 9110 section 13.1).
+
+    `match`: revisions of which it must have one (If-Match); `none_match`: of which it must have
+    none (If-None-Match). An empty set stands for `*`, any record; None for no condition.
+    """
+
+    match: frozenset[int] | None = None
+    none_match: frozenset[int] | None = None
+
+    def holds(self, revision: int | None) -> bool:
+        """Whether it holds of a record with this revision (None: there is no record)."""
+        return _among(revision, self.match, unset=True) and not _among(
+            revision, self.none_match, unset=False
+        )
+
+
+def _among(revision: int | None, revisions: frozenset[int] | None, *, unset: bool) -> bool:
+    if revisions is None:
+        return unset
+    return revision is not None and (not revisions or revision in revisions)
+
+
+ALWAYS = Precondition()
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A droplet to store, with its encoded document."""
+
+    droplet: Droplet
+    document: bytes
+
+    @classmethod
+    def of(cls, droplet: Droplet) -> "Entry":
+        """The entry of `droplet`."""
+        return cls(droplet, droplet.encode())
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """Store these droplets, all or none; each id at most once. The condition is on the first."""
+
+    entries: tuple[Entry, ...]
+    precondition: Precondition = ALWAYS
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Forget the droplet with this id."""
+
+    droplet_id: int
+    precondition: Precondition = ALWAYS
+
+
+Change = Put | Delete
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A `Put` happened. `revisions` are the new ones by droplet id; `created` were new ids."""
+
+    revisions: dict[int, int]
+    created: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """A `Delete` happened."""
+
+
+@dataclass(frozen=True, slots=True)
+class NameConflict:
+    """Droplet `droplet_id` cannot have `port_name`: `holder` has it."""
+
+    droplet_id: int
+    port_name: str
+    holder: int
+
+
+class ChangeRefused(Exception):
+    """A change did not happen because of what is stored: the sender's to resolve."""
+
+
+@dataclass
+class PortNamesTaken(ChangeRefused):
+    """Other droplets hold port names of the change."""
+
+    conflicts: tuple[NameConflict, ...]
+
+
+@dataclass
+class PreconditionFailed(ChangeRefused):
+    """The precondition does not hold; `revision` is the record's, None where there is none."""
+
+    revision: int | None
+
+
+@dataclass
+class NoSuchDroplet(ChangeRefused):
+    """There is no droplet with this id."""
+
+    droplet_id: int
+
+
+Outcome = Stored | Deleted | ChangeRefused
+
+
+class StoreError(Exception):
+    """The store's fault, not the sender's. The text is for the operator and holds no secrets."""
+
+
+class StoreRefused(StoreError):
+    """The store cannot be opened: nothing was changed in it."""
+
+
+class StoreUnavailable(StoreError):
+    """The store cannot do this now; nothing was acknowledged."""
+
+
+class StoreFull(StoreUnavailable):
+    """There is no room for the write."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageQuery:
+    """A page of the list in id order: ids above `after`, with the tag and region if given.
+
+    At most `limit` records; fewer where their documents would exceed `max_bytes` together, but
+    always one.
+    """
+
+    after: int = 0
+    limit: int = 100
+    tag: str | None = None
+    region: str | None = None
+    max_bytes: int = 8 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The records of a page, and whether there may be more after them."""
+
+    records: list[Record] = field(default_factory=list)
+    more: bool = False
+
+
+class Store(Protocol):
+    """A durable store of droplets. Safe to call from several threads at once.
+
+    Every method may raise `StoreUnavailable`.
+    """
+
+    @property
+    def boot_count(self) -> int:
+        """How often the store was opened, this time included: grows by one each time."""
+
+    def write(self, changes: Sequence[Change]) -> list[Outcome]:
+        """Do the changes durably, in order, and tell of each what became of it."""
+
+    def get_many(self, droplet_ids: Iterable[int]) -> dict[int, Record]:
+        """The records of those of these droplets that there are, by id."""
+
+    def page(self, query: PageQuery) -> Page:
+        """A page of the list."""
+
+    def claims(self) -> list[Claim]:
+        """All claims on port names."""
+
+    def count(self) -> int:
+        """How many droplets are stored."""
+
+    def close(self) -> None:
+        """Give everything back; the store cannot be used afterwards."""

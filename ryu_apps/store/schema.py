@@ -1,0 +1,39 @@
+"""The SQLite schema of the registry and its history: one migration a version.
+
+A migration, once released, is never changed: a registry in the field has run it. A new version
+appends one. `PRAGMA user_version` holds the number of migrations a file has run.
+"""
+
+APPLICATION_ID = 0x6F76736D
+"""Marks the file as ours (`file` and we tell it from another's database): "ovsm"."""
+
+MIGRATIONS = (
+    # 1. Droplets with their claims and tags. dpid is text: 64 unsigned bits do not fit INTEGER.
+    # The region index needs no droplet_id: the rowid is part of every index entry.
+    """
+    CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+    INSERT INTO counter VALUES ('boot_count', 0), ('revision', 0), ('droplets', 0);
+    CREATE TABLE droplet (
+        droplet_id INTEGER PRIMARY KEY,
+        revision INTEGER NOT NULL,
+        region TEXT NOT NULL,
+        document BLOB NOT NULL
+    );
+    CREATE INDEX droplet_region ON droplet (region);
+    CREATE TABLE port (
+        name TEXT PRIMARY KEY,
+        droplet_id INTEGER NOT NULL REFERENCES droplet ON DELETE CASCADE,
+        mac TEXT NOT NULL,
+        dpid TEXT
+    ) WITHOUT ROWID;
+    CREATE INDEX port_droplet ON port (droplet_id);
+    CREATE TABLE tag (
+        tag TEXT NOT NULL,
+        droplet_id INTEGER NOT NULL REFERENCES droplet ON DELETE CASCADE,
+        PRIMARY KEY (tag, droplet_id)
+    ) WITHOUT ROWID;
+    CREATE INDEX tag_droplet ON tag (droplet_id);
+    """,
+)
+
+VERSION = len(MIGRATIONS)

@@ -1,0 +1,149 @@
+"""Opening the registry's SQLite file: ours, whole, known to us and nobody else's at the moment.
+
+Three rules for what may live here: a file that is not understood is refused and left exactly
+as it was; a new file appears under its name only when it is complete; the sentence an operator
+gets names the file and what to do.
+"""
+
+import fcntl
+import os
+import sqlite3
+from contextlib import closing, suppress
+from pathlib import Path
+
+from ryu_apps.store.interface import StoreRefused
+from ryu_apps.store.schema import APPLICATION_ID, MIGRATIONS, VERSION
+
+
+def lock(path: Path) -> int:
+    """Make this process the one that has the registry at `path`; the file descriptor holds it.
+
+    The kernel gives the lock back when the process dies, however it dies. Raises `StoreRefused`
+    where another process has it. The lock is beside the database, not in it, so that SQLite's
+    own tools can read the file while the controller runs.
+    """
+    lock_path = path.with_name(path.name + ".lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StoreRefused(f"registry {path}: cannot open {lock_path}: {error.strerror}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise StoreRefused(
+            f"registry {path}: another controller has it open; two on one registry would serve "
+            f"different droplets"
+        ) from None
+    return descriptor
+
+
+def unlock(descriptor: int) -> None:
+    """Let another process have the registry. The lock's file stays: removing it would race."""
+    os.close(descriptor)
+
+
+def prepare(path: Path) -> None:
+    """Make `path` a registry of the current version: create it, migrate it, or raise.
+
+    Raises `StoreRefused`, the file untouched, where it is no registry, damaged, or newer.
+    """
+    if not path.exists():
+        _create(path)
+        return
+    if not path.stat().st_size:
+        raise StoreRefused(
+            f"registry {path}: is empty, which a registry never is. Restore it from a backup, or "
+            f"remove it to begin with an empty registry"
+        )
+    try:
+        # Read-only: even closing a writer may move the WAL into a file that is then refused.
+        with closing(connect(path, mode="ro")) as connection:
+            _require_ours(connection, path)
+        with closing(connect(path)) as connection:
+            _migrate(connection, _version(connection))
+    except sqlite3.DatabaseError as error:
+        raise StoreRefused(_damaged(path, str(error))) from error
+
+
+def connect(path: Path, *, mode: str = "rw") -> sqlite3.Connection:
+    """A connection to the existing file; every commit waits for the disk."""
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={mode}",
+        uri=True,
+        isolation_level=None,  # Transactions are begun and ended by us, not behind our back.
+        check_same_thread=False,
+        timeout=10,
+    )
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    return connection
+
+
+def _create(path: Path) -> None:
+    """Build the file under another name and move it: half a registry is never found as one."""
+    leftovers = [path.with_name(path.name + end) for end in ("-wal", "-journal")]
+    for leftover in leftovers:
+        if leftover.exists():
+            raise StoreRefused(
+                f"registry {path}: is missing but {leftover.name} is there, which may hold "
+                f"droplets. Put the file back, or remove both to begin with an empty registry"
+            )
+    unfinished = path.with_name(path.name + ".new")
+    try:
+        for end in ("", "-wal", "-shm", "-journal"):
+            with suppress(FileNotFoundError):
+                os.unlink(f"{unfinished}{end}")
+        # Made by us and not by SQLite for its mode: documents hold secrets.
+        os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        with closing(connect(unfinished)) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+            _migrate(connection, 0)
+        os.rename(unfinished, path)
+        _sync_directory(path.parent)
+    except (OSError, sqlite3.Error) as error:
+        raise StoreRefused(f"registry {path}: cannot be created: {error}") from error
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _require_ours(connection: sqlite3.Connection, path: Path) -> None:
+    application_id = connection.execute("PRAGMA application_id").fetchone()[0]
+    if application_id != APPLICATION_ID:
+        raise StoreRefused(f"registry {path}: is an SQLite database, but not a registry")
+    version = _version(connection)
+    if version > VERSION:
+        raise StoreRefused(
+            f"registry {path}: has schema version {version} and this release knows up to "
+            f"{VERSION}; it was written by a newer release"
+        )
+    problems = [row[0] for row in connection.execute("PRAGMA quick_check(3)")]
+    if problems != ["ok"]:
+        raise StoreRefused(_damaged(path, "; ".join(problems)))
+
+
+def _damaged(path: Path, what: str) -> str:
+    return (
+        f"registry {path}: cannot be read as one, it may be damaged ({what}). It was left as it "
+        f"is; restore it from a backup"
+    )
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return connection.execute("PRAGMA user_version").fetchone()[0]
+
+
+def _migrate(connection: sqlite3.Connection, version: int) -> None:
+    """Run the migrations after `version`, each whole or not at all."""
+    for number, statements in enumerate(MIGRATIONS[version:], version + 1):
+        connection.executescript(
+            f"BEGIN IMMEDIATE; {statements};"
+            f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {number}; COMMIT"
+        )
