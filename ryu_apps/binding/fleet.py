@@ -1,0 +1,189 @@
+"""All switches this controller has seen: who belongs on which port of which of them.
+
+Pure. A claim names a port, not a switch; the fleet decides which switch's port of that name it
+means, and which switches must not be served at all.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Protocol
+
+from ryu_apps.binding.bridge import Bridge
+from ryu_apps.binding.feed import PortFeed
+from ryu_apps.binding.followers import Followers
+from ryu_apps.binding.port import Denied, Lobby, Nobody, SwitchPort, Tenant, Wanted
+from ryu_apps.binding.views import PortState, SwitchState, SwitchView
+from ryu_apps.pipeline.layout import BridgeSettings
+from ryu_apps.registry.claims import Claim
+
+
+class Claims(Protocol):
+    """The part of the registry the fleet asks."""
+
+    def get(self, port_name: str) -> Claim | None:
+        """The claim on a port name, or None."""
+
+
+@dataclass(slots=True)
+class Switch:
+    """One switch, from its first connection in this controller's life on.
+
+    `host` is the address it connects from; `bridge` is there while it is connected. `port_names`
+    are those last seen on it.
+    """
+
+    dpid: int
+    settings: BridgeSettings
+    feed: PortFeed
+    followers: Followers
+    host: str = ""
+    bridge: Bridge | None = None
+    state: SwitchState = SwitchState.DISCONNECTED
+    reason: str | None = None
+    warnings: tuple[str, ...] = ()
+    port_names: set[str] = field(default_factory=set)
+
+    def view(self) -> SwitchView:
+        """What `GET /v1/switches` tells of it."""
+        ports = self.feed.ports()
+        return SwitchView(
+            dpid=self.dpid,
+            connected=self.state is not SwitchState.DISCONNECTED,
+            state=self.state,
+            reason=self.reason,
+            ports=len(ports),
+            serving=sum(port.state is PortState.SERVING for port in ports),
+            flows=self.bridge.flow_count if self.bridge else 0,
+            hv_local_subnet=str(self.settings.addressing.hv_local_subnet),
+            warnings=self.warnings,
+        )
+
+
+class Fleet:
+    """The switches by dpid, and the rules that span them."""
+
+    def __init__(
+        self,
+        claims: Claims,
+        settings_of: Callable[[int], BridgeSettings],
+        first_revision: int,
+        servers_of: Callable[[int], Iterable[str]],
+    ) -> None:
+        self.switches: dict[int, Switch] = {}
+        self._claims = claims
+        self._settings_of = settings_of
+        self._first_revision = first_revision
+        self._servers_of = servers_of
+        self._sequence = 0
+        # port name -> dpid -> how recently it came to be seen there: the greatest is the newest.
+        self._ages: dict[str, dict[int, int]] = {}
+
+    def switch(self, dpid: int, now: float) -> Switch:
+        """The record of this switch, made if it is new."""
+        if dpid not in self.switches:
+            settings = self._settings_of(dpid)
+            subnet = str(settings.addressing.hv_local_subnet)
+            self.switches[dpid] = Switch(
+                dpid,
+                settings,
+                PortFeed(dpid, subnet, self._first_revision),
+                Followers(self._servers_of(dpid), now),
+            )
+        return self.switches[dpid]
+
+    def clash(self, switch: Switch) -> str | None:
+        """Why the switch cannot be served beside the others of its host, or None.
+
+        Bridges of one host share ct zones (one datapath) and hv-local addresses (one network
+        stack); those that connect from one address are taken to be on one host.
+        """
+        for other in self.switches.values():
+            served = other.state in (SwitchState.SYNCING, SwitchState.IN_SYNC)
+            if not served or other.dpid == switch.dpid or other.host != switch.host:
+                continue
+            clash = switch.settings.addressing.clash_with(other.settings.addressing)
+            if clash:
+                return (
+                    f"{clash} of switch {other.dpid:016x}, which also connects from "
+                    f"{switch.host}: give each its own hv_local_subnet and zone_base in "
+                    f"[bridge:{switch.dpid:016x}]"
+                )
+        return None
+
+    # -- which switch has the port ---------------------------------------------------------------
+
+    def sight(self, switch: Switch, name: str, *, live: bool) -> list[int]:
+        """A port of this name is on the switch; returns the dpids that must reconsider it.
+
+        One that appears `live` is newer than any other (live migration). One that was there when
+        the switch connected keeps its age from an earlier connection; if it has none it is newer
+        only where nobody else has the name, or where it comes with the droplet's flows.
+        """
+        ages = self._ages.setdefault(name, {})
+        others = self._connected_with(name, but=switch)
+        if live or (switch.dpid not in ages and (not others or self._came_with(switch, name))):
+            self._sequence += 1
+            ages[switch.dpid] = self._sequence
+        ages.setdefault(switch.dpid, 0)
+        switch.port_names.add(name)
+        return [other.dpid for other in others]
+
+    def lose_sight(self, switch: Switch, name: str) -> list[int]:
+        """The port of this name has gone; returns the dpids that must reconsider it."""
+        switch.port_names.discard(name)
+        ages = self._ages.get(name, {})
+        ages.pop(switch.dpid, None)
+        if not ages:
+            self._ages.pop(name, None)
+        return [other.dpid for other in self._connected_with(name, but=switch)]
+
+    def switches_with(self, names: Iterable[str]) -> dict[int, list[str]]:
+        """Which of these port names are on which connected switch, by dpid."""
+        found: dict[int, list[str]] = {}
+        for name in names:
+            for switch in self._connected_with(name):
+                found.setdefault(switch.dpid, []).append(name)
+        return found
+
+    def assign(self, switch: Switch, port: SwitchPort) -> Wanted:
+        """Who belongs on this port."""
+        claim = self._claims.get(port.name)
+        if claim is None:
+            patterns = switch.settings.droplet_port_names
+            return Lobby() if any(fnmatchcase(port.name, p) for p in patterns) else Nobody()
+        droplet = f"droplet {claim.droplet_id}"
+        if claim.dpid is not None and claim.dpid != switch.dpid:
+            return Denied(f"{droplet} claims {port.name} on switch {claim.dpid:016x} only")
+        newest = self._newest(claim)
+        if newest is not None and newest is not switch:
+            return Denied(f"{droplet}: a newer port {port.name} is on switch {newest.dpid:016x}")
+        return Tenant(claim)
+
+    def connected(self, switch: Switch, bridge: Bridge) -> None:
+        """The switch is there; its bridge begins to take over."""
+        switch.bridge, switch.state, switch.reason = bridge, SwitchState.SYNCING, None
+
+    def disconnected(self, switch: Switch) -> None:
+        """The connection is gone; other switches may have to reconsider `switch.port_names`."""
+        switch.bridge, switch.state = None, SwitchState.DISCONNECTED
+
+    def _came_with(self, switch: Switch, name: str) -> bool:
+        """Whether the switch connected with the flows of the droplet that claims this name."""
+        claim = self._claims.get(name)
+        if claim is None or switch.bridge is None:
+            return False
+        return switch.bridge.had_flows_of(name, claim.droplet_id)
+
+    def _newest(self, claim: Claim) -> Switch | None:
+        ages = self._ages.get(claim.port_name, {})
+        candidates = [
+            switch
+            for switch in self._connected_with(claim.port_name)
+            if claim.dpid in (None, switch.dpid)
+        ]
+        return max(candidates, key=lambda switch: ages[switch.dpid], default=None)
+
+    def _connected_with(self, name: str, but: Switch | None = None) -> list[Switch]:
+        switches = (self.switches[dpid] for dpid in self._ages.get(name, {}))
+        return [s for s in switches if s.bridge is not None and s is not but]

@@ -1,0 +1,60 @@
+"""The metadata servers that follow one bridge, and what they are known to have taken over.
+
+A new binding may open only when no server can still answer from an older view: each follower has
+acknowledged the revision that published the binding, or has been silent for a whole lease, after
+which it answers nobody. Time is an argument, in seconds of any monotonic clock.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+LEASE = 10.0
+
+
+@dataclass(slots=True)
+class _Follower:
+    acknowledged: int
+    deadline: float
+
+
+class Followers:
+    """The followers of one bridge, by server name.
+
+    `expected` are servers known from before this controller started: they may still serve an
+    older view until they follow again or their lease, counted from `now`, is over.
+    """
+
+    def __init__(self, expected: Iterable[str] = (), now: float = 0.0) -> None:
+        self._followers = {name: _Follower(0, now + LEASE) for name in expected}
+        self._opened = 0
+
+    def follow(self, server: str, now: float) -> None:
+        """`server` opened its stream; whatever it acknowledged in an earlier life is void."""
+        self._followers[server] = _Follower(0, now + LEASE)
+
+    def opened(self, revision: int) -> None:
+        """A port opened that `revision` told of: from now on no older view may be served."""
+        self._opened = max(self._opened, revision)
+
+    def acknowledge(self, server: str, revision: int, now: float) -> bool:
+        """`server` answers from a view that has all changes up to `revision`.
+
+        False: that view is too old to be served, since a port was opened without waiting for this
+        server; it gets no lease for it.
+        """
+        if revision < self._opened:
+            return False
+        follower = self._followers.setdefault(server, _Follower(0, now))
+        follower.acknowledged = max(follower.acknowledged, revision)
+        follower.deadline = now + LEASE
+        return True
+
+    def unfollow(self, server: str) -> None:
+        """`server` has stopped answering requests."""
+        self._followers.pop(server, None)
+
+    def acknowledged(self, now: float) -> int | None:
+        """The revision that every live follower has acknowledged; None where there is none."""
+        for name in [n for n, f in self._followers.items() if f.deadline <= now]:
+            del self._followers[name]
+        return min((f.acknowledged for f in self._followers.values()), default=None)

@@ -1,0 +1,56 @@
+"""What readers outside the core may see of switches and ports: values, no behaviour."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class PortState(StrEnum):
+    """The state of one switch port as `GET /v1/switches/{dpid}/ports` tells it."""
+
+    SERVING = "serving"
+    UNREGISTERED = "unregistered"
+    BINDING = "binding"
+    ERROR = "error"
+
+
+class SwitchState(StrEnum):
+    """The state of one switch as `GET /v1/switches` tells it."""
+
+    IN_SYNC = "in-sync"
+    SYNCING = "syncing"
+    DISCONNECTED = "disconnected"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class PortView:
+    """One switch port.
+
+    `hv_local_ip` is None where the ofport has no hv-local address. `droplet_revision` is the
+    revision of the droplet's record. `binding` is the generation of the binding: the feed
+    revision at which this droplet was bound here; it never names two bindings.
+    """
+
+    ofport: int
+    name: str
+    hv_local_ip: str | None
+    droplet_id: int | None = None
+    state: PortState = PortState.UNREGISTERED
+    reason: str | None = None
+    droplet_revision: int | None = None
+    binding: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchView:
+    """One switch, connected now or once during this controller's life. `flows` counts ours."""
+
+    dpid: int
+    connected: bool
+    state: SwitchState
+    reason: str | None
+    ports: int
+    serving: int
+    flows: int
+    hv_local_subnet: str
+    warnings: tuple[str, ...] = ()
