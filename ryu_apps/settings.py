@@ -1,0 +1,208 @@
+"""The controller's options: one table with type, default and reason, and their reading.
+
+`[metadata]` holds for all switches, `[bridge:<dpid as 16 hex digits>]` overrides some of it for
+one. Options are oslo.config's, as all of ryu-manager's are; `docs/options.md` is made from
+this table.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+from typing import Any
+
+from oslo_config import cfg
+
+from ryu_apps.pipeline.addressing import Addressing
+from ryu_apps.pipeline.layout import BridgeSettings, CookieMark, Pipeline, Tables
+
+
+class SettingsError(ValueError):
+    """A bad value in the configuration; the message names the option, the value and the file."""
+
+
+def _integer(value: str | int) -> int:
+    """An integer in decimal or, with 0x, in hexadecimal."""
+    return value if isinstance(value, int) else int(value, 0)
+
+
+def _table(name: str, default: int, what: str) -> cfg.Opt:
+    return cfg.IntOpt(f"{name}_table", default=default, min=0, max=253, help=what)
+
+
+BRIDGE_OPTIONS = [
+    cfg.Opt(
+        "metadata_ip",
+        type=IPv4Address,
+        default="169.254.169.254",
+        help="The address droplets ask; the one that cloud-init and its kin know.",
+    ),
+    cfg.PortOpt(
+        "metadata_port", default=80, min=1, help="The only TCP port of it that droplets reach."
+    ),
+    cfg.StrOpt(
+        "meta_port_name",
+        default="meta0",
+        help="The bridge's internal port towards the metadata server; `dropletctl host-setup` "
+        "makes it.",
+    ),
+    cfg.Opt(
+        "hv_local_subnet",
+        type=IPv4Network,
+        default="100.127.0.0/16",
+        help="An ofport's hv-local address is this network's address + ofport. Bridges of one "
+        "host need subnets that do not overlap.",
+    ),
+    cfg.IntOpt(
+        "zone_base",
+        default=0,
+        min=0,
+        max=65534,
+        help="An ofport's ct zone is this + ofport. Bridges of one host share their datapath's "
+        "zones and need bases that keep them apart.",
+    ),
+    cfg.StrOpt(
+        "pipeline",
+        default="standalone",
+        choices=[str(name) for name in Pipeline],
+        help="standalone: table misses make the bridge an ordinary L2 switch for all other "
+        "traffic. embedded: only the metadata flows, in the tables below; misses and other tables "
+        "are left to whoever owns the bridge.",
+    ),
+    _table("arp_responder", 0, "Where ARP for metadata is answered."),
+    _table("classifier", 0, "Where droplets' requests are recognised; 0 if standalone."),
+    _table("l2_rewrite", 25, "Where requests go from conntrack to meta0."),
+    _table("forwarding", 65, "Where replies go through conntrack to the droplet's port."),
+    cfg.Opt(
+        "cookie",
+        type=_integer,
+        default="0x6d64",
+        help="Our mark, the upper 16 bits of each cookie; flows with any other are never touched.",
+    ),
+    cfg.ListOpt(
+        "droplet_port_names",
+        default=[],
+        help="Shell patterns of ports that are droplets' before they are registered, such as "
+        "`tap*`: they are answered 503 with Retry-After until then. Ports that match none, "
+        "uplinks above all, get no flow without a registration.",
+    ),
+]
+
+OPTIONS = [
+    *BRIDGE_OPTIONS,
+    cfg.StrOpt(
+        "state_dir",
+        default="/var/lib/ovs-metadata",
+        help="Where the registry and the tokens are kept.",
+    ),
+    cfg.StrOpt(
+        "registry_url",
+        default="sqlite:///$state_dir/registry.db",
+        help="The registry of droplets: sqlite:///PATH, an embedded database that needs nothing "
+        "set up.",
+    ),
+    cfg.StrOpt(
+        "tokens_file",
+        default="$state_dir/tokens",
+        help="REST tokens, made at the first start: lines `ROLE TOKEN [DPID]`.",
+    ),
+    cfg.StrOpt(
+        "ovsdb",
+        default="unix:/var/run/openvswitch/db.sock",
+        help="The local Open vSwitch database, to see to fail_mode and max_backoff of its bridges.",
+    ),
+    cfg.StrOpt(
+        "region",
+        default="local",
+        help="`region` of droplets that are registered without one; clients take an empty one for "
+        "another cloud.",
+    ),
+    cfg.ListOpt(
+        "nameservers",
+        default=[],
+        help="`dns.nameservers` of droplets that are registered without any.",
+    ),
+]
+
+GROUP = "metadata"
+_BRIDGE_SECTION = re.compile(r"bridge:([0-9a-f]{16})")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings of the controller, checked."""
+
+    registry_url: str
+    state_dir: str
+    tokens_file: str
+    ovsdb: str
+    region: str
+    nameservers: tuple[str, ...]
+    default_bridge: BridgeSettings
+    bridges: dict[int, BridgeSettings]
+
+    def bridge(self, dpid: int) -> BridgeSettings:
+        """The settings of one switch."""
+        return self.bridges.get(dpid, self.default_bridge)
+
+
+def read_settings(conf: cfg.ConfigOpts) -> Settings:
+    """Read the options from parsed configuration; raises SettingsError for any bad value."""
+    conf.register_opts(OPTIONS, GROUP)
+    common = conf[GROUP]
+    try:
+        return Settings(
+            registry_url=common.registry_url,
+            state_dir=common.state_dir,
+            tokens_file=common.tokens_file,
+            ovsdb=common.ovsdb,
+            region=common.region,
+            nameservers=tuple(common.nameservers),
+            default_bridge=_bridge_settings(conf, GROUP, common),
+            bridges=dict(_bridges(conf)),
+        )
+    except (cfg.ConfigFileValueError, cfg.ConfigFileParseError) as error:
+        raise SettingsError(f"{error} (in {_files(conf)})") from error
+
+
+def _bridges(conf: cfg.ConfigOpts) -> Iterator[tuple[int, BridgeSettings]]:
+    """The settings of each `[bridge:DPID]`; what it does not set is as in [metadata]."""
+    for section in conf.list_all_sections():
+        if not section.startswith("bridge"):
+            continue
+        named = _BRIDGE_SECTION.fullmatch(section)
+        if named is None:
+            raise SettingsError(
+                f"section [{section}] is not [bridge:<dpid as 16 hex digits>] (in {_files(conf)})"
+            )
+        conf.register_opts(BRIDGE_OPTIONS, section)
+        for option in BRIDGE_OPTIONS:
+            conf.set_default(option.dest, conf[GROUP][option.dest], section)
+        yield int(named[1], 16), _bridge_settings(conf, section, conf[section])
+
+
+def _bridge_settings(conf: cfg.ConfigOpts, section: str, values: Any) -> BridgeSettings:
+    try:
+        return BridgeSettings(
+            addressing=Addressing(values.hv_local_subnet, values.zone_base),
+            metadata_ip=values.metadata_ip,
+            metadata_port=values.metadata_port,
+            meta_port_name=values.meta_port_name,
+            pipeline=Pipeline(values.pipeline),
+            tables=Tables(
+                values.arp_responder_table,
+                values.classifier_table,
+                values.l2_rewrite_table,
+                values.forwarding_table,
+            ),
+            cookie=CookieMark(values.cookie),
+            droplet_port_names=tuple(values.droplet_port_names),
+        )
+    except (cfg.ConfigFileValueError, cfg.ConfigFileParseError):
+        raise
+    except ValueError as error:
+        raise SettingsError(f"[{section}] {error} (in {_files(conf)})") from error
+
+
+def _files(conf: cfg.ConfigOpts) -> str:
+    return ", ".join(conf.config_file or []) or "no configuration file"

@@ -1,0 +1,64 @@
+"""What can happen on a connection: the values in a session's inbox."""
+
+from dataclasses import dataclass
+
+from ryu_apps.binding.port import SwitchPort
+from ryu_apps.southbound.encode import Image
+
+
+@dataclass(frozen=True, slots=True)
+class PortNews:
+    """PORT_STATUS: a port came, changed or went; `reason` is OpenFlow's OFPPR_*."""
+
+    port: SwitchPort
+    reason: int
+
+
+@dataclass(frozen=True, slots=True)
+class PortList:
+    """A part of the answer to our request for all ports."""
+
+    xid: int
+    ports: tuple[SwitchPort, ...]
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FlowList:
+    """A part of the answer to our request for all flows of ours."""
+
+    xid: int
+    flows: tuple[tuple[int, Image], ...]
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BarrierDone:
+    """The switch has finished everything before the barrier of this xid."""
+
+    xid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """OFPErrorMsg: the switch refused the message of this xid."""
+
+    xid: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reconsider:
+    """The registry or the fleet may want something else on the ports of these names."""
+
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """A follower acknowledged, came or went."""
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The connection is gone."""

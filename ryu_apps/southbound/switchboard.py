@@ -1,0 +1,161 @@
+"""All connections of this controller, and what the registry and the northbound ask of them."""
+
+import logging
+from collections.abc import Iterable
+from time import monotonic
+
+from ryu.controller.controller import Datapath
+from ryu.lib import hub
+from ryu.ofproto import ofproto_v1_3_parser as parser
+
+from ryu_apps.binding.feed import PortFeed
+from ryu_apps.binding.fleet import Fleet, Switch
+from ryu_apps.binding.views import SwitchState, SwitchView
+from ryu_apps.pipeline.layout import CookieMark
+from ryu_apps.southbound import encode, ovsdb
+from ryu_apps.southbound.news import Acknowledged, Closed, Reconsider
+from ryu_apps.southbound.session import Session
+
+LOG = logging.getLogger(__name__)
+
+
+class Switchboard:
+    """The sessions by datapath. `ovsdb_url` is where bridges of this host are looked up."""
+
+    def __init__(self, fleet: Fleet, ovsdb_url: str) -> None:
+        self._fleet = fleet
+        self._ovsdb_url = ovsdb_url
+        self._sessions: dict[Datapath, Session] = {}
+        self._by_dpid: dict[int, Session] = {}
+        self._refused: dict[Datapath, Switch] = {}
+
+    # -- from the switches -----------------------------------------------------------------------
+
+    def connected(self, datapath: Datapath) -> None:
+        """A switch has finished its handshake."""
+        switch = self._fleet.switch(datapath.id, monotonic())
+        earlier = self._by_dpid.get(datapath.id)
+        if earlier is not None:
+            LOG.warning("switch %016x connected again before its old connection ended", switch.dpid)
+            self.disconnected(earlier.datapath)
+            earlier.datapath.close()
+        switch.host = str(datapath.address[0])
+        clash = self._fleet.clash(switch)
+        if clash is not None:
+            self._refuse(datapath, switch, clash)
+            return
+        LOG.info("switch %016x connected from %s", switch.dpid, switch.host)
+        switch.state, switch.reason = SwitchState.SYNCING, None
+        session = Session(datapath, switch, self._fleet, self._tell)
+        self._sessions[datapath] = self._by_dpid[switch.dpid] = session
+        hub.spawn(self._check_fail_mode, datapath, switch)
+
+    def disconnected(self, datapath: Datapath) -> None:
+        """The connection of a switch has ended."""
+        refused = self._refused.pop(datapath, None)
+        if refused is not None:
+            self._fleet.disconnected(refused)
+        session = self._sessions.pop(datapath, None)
+        if session is None:
+            return
+        del self._by_dpid[session.switch.dpid]
+        LOG.warning("switch %016x disconnected", session.switch.dpid)
+        session.deliver(Closed())
+        self._fleet.disconnected(session.switch)
+        self.reconsider(session.switch.port_names)
+        for waiting in list(self._refused):
+            # It may have been refused because of this one: let it try again.
+            waiting.close()
+
+    def deliver(self, datapath: Datapath, news: object) -> None:
+        """News of a switch for its session; a switch without one (refused) has no news."""
+        session = self._sessions.get(datapath)
+        if session is not None:
+            session.deliver(news)
+
+    # -- from the registry -----------------------------------------------------------------------
+
+    def reconsider(self, names: Iterable[str]) -> None:
+        """The claims on ports of these names may have changed."""
+        for dpid, here in self._fleet.switches_with(names).items():
+            self._tell([dpid], *here)
+
+    # -- from the northbound ---------------------------------------------------------------------
+
+    def switches(self) -> list[SwitchView]:
+        """All switches seen so far, in dpid order."""
+        return [switch.view() for _, switch in sorted(self._fleet.switches.items())]
+
+    def feed(self, dpid: int) -> PortFeed | None:
+        """The ports of a switch; None for one that is not known."""
+        switch = self._fleet.switches.get(dpid)
+        return switch.feed if switch is not None else None
+
+    def follow(self, dpid: int, server: str) -> None:
+        """A metadata server follows the switch, known or still to come."""
+        self._fleet.switch(dpid, monotonic()).followers.follow(server, monotonic())
+        self._wake(dpid)
+
+    def unfollow(self, dpid: int, server: str) -> None:
+        """A metadata server has stopped serving."""
+        self._fleet.switch(dpid, monotonic()).followers.unfollow(server)
+        self._wake(dpid)
+
+    def acknowledge(self, dpid: int, server: str, revision: int) -> bool:
+        """A metadata server answers from a view that has all changes up to `revision`.
+
+        False: that view is too old to be served.
+        """
+        switch = self._fleet.switch(dpid, monotonic())
+        current = switch.followers.acknowledge(server, revision, monotonic())
+        self._wake(dpid)
+        return current
+
+    # --------------------------------------------------------------------------------------------
+
+    def _tell(self, dpids: Iterable[int], *names: str) -> None:
+        for dpid in dpids:
+            session = self._by_dpid.get(dpid)
+            if session is not None:
+                session.deliver(Reconsider(names))
+
+    def _wake(self, dpid: int) -> None:
+        session = self._by_dpid.get(dpid)
+        if session is not None and session.awaits_acknowledgement:
+            session.deliver(Acknowledged())
+
+    def _refuse(self, datapath: Datapath, switch: Switch, reason: str) -> None:
+        """Serve nobody on this switch: what an earlier controller left there could mislead."""
+        LOG.error("switch %016x refused: %s", switch.dpid, reason)
+        switch.state, switch.reason = SwitchState.REFUSED, reason
+        self._refused[datapath] = switch
+        mark = switch.settings.cookie.shared
+        datapath.send_msg(encode.delete_flows(datapath, mark, CookieMark.MASK))
+        datapath.send_msg(parser.OFPBarrierRequest(datapath))
+
+    def _check_fail_mode(self, datapath: Datapath, switch: Switch) -> None:
+        """See to fail_mode where the bridge's database is at hand; say so where it is not."""
+        try:
+            bridge = ovsdb.find_bridge(self._ovsdb_url, switch.dpid)
+            if bridge is None:
+                switch.warnings = (f"not in {self._ovsdb_url}: {_FAIL_MODE_UNKNOWN}",)
+                return
+            if bridge.fail_mode != "secure":
+                LOG.warning(
+                    "switch %016x: bridge %s had fail_mode %r, setting secure",
+                    switch.dpid,
+                    bridge.name,
+                    bridge.fail_mode,
+                )
+            ovsdb.secure(self._ovsdb_url, bridge, switch.settings.meta_port_name)
+            switch.warnings = ()
+        except ovsdb.OvsdbError as error:
+            switch.warnings = (f"{error}: {_FAIL_MODE_UNKNOWN}",)
+        for warning in switch.warnings:
+            LOG.warning("switch %016x: %s", switch.dpid, warning)
+
+
+_FAIL_MODE_UNKNOWN = (
+    "whether the bridge has fail_mode secure and its meta port in the dead VLAN is not known; "
+    "see to it with `dropletctl host-setup` on its host"
+)
