@@ -1,0 +1,77 @@
+"""What a call is handed: the request, who asks, and the things there is one of."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import webob
+
+from ryu_apps.northbound.problems import bad_parameter
+from ryu_apps.northbound.registry import Registry
+from ryu_apps.northbound.tokens import Caller
+from ryu_apps.northbound.watch import Switchboard, Watchers
+
+if TYPE_CHECKING:
+    from ryu_apps.northbound.metrics import Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of the interface. Sizes in bytes, times in seconds."""
+
+    document: int = 512 << 10
+    """One droplet: 64 KiB of user data fit however they are escaped; etcd's bound is 1.5 MiB."""
+    batch: int = 64 << 20
+    batch_droplets: int = 100_000
+    body_seconds: float = 60
+    batch_seconds: float = 600
+    page: int = 1000
+    page_bytes: int = 8 << 20
+    watchers: int = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The things there is one of."""
+
+    registry: Registry
+    switchboard: Switchboard
+    watchers: Watchers
+    metrics: "Metrics"
+    limits: Limits
+    ready: Callable[[], Iterable[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request, routed. `path` holds the values of the path's segments."""
+
+    request: webob.Request
+    path: dict[str, str]
+    caller: Caller | None
+    context: Context
+
+    def parameters(self, *known: str) -> dict[str, str]:
+        """The query parameters. Raises `Problem` 400 for an unknown or repeated one."""
+        given: dict[str, str] = {}
+        try:
+            items = list(self.request.GET.items())
+        except UnicodeDecodeError:
+            raise bad_parameter("(some)", "is not UTF-8") from None
+        for name, value in items:
+            if name not in known:
+                raise bad_parameter(name, f"is not known here; there is {', '.join(known)}")
+            if name in given:
+                raise bad_parameter(name, "is given twice")
+            given[name] = value
+        return given
+
+
+def whole_number(parameters: dict[str, str], name: str, default: int, bounds: range) -> int:
+    """The number a query parameter gives. Raises `Problem` 400 where it is none in `bounds`."""
+    text = parameters.get(name)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) <= 20 and int(text) in bounds):
+        raise bad_parameter(name, f"must be a number from {bounds.start} to {bounds.stop - 1}")
+    return int(text)

@@ -1,0 +1,154 @@
+"""The calls under /v1/droplets: read the request, ask the registry, answer."""
+
+import re
+from collections.abc import Iterable
+from http import HTTPStatus
+
+import eventlet
+import webob
+
+from ryu_apps.northbound import body
+from ryu_apps.northbound.answers import etag, json_answer, no_content
+from ryu_apps.northbound.context import Call, whole_number
+from ryu_apps.northbound.problems import Problem
+from ryu_apps.registry import jsontext
+from ryu_apps.registry.batch import BatchReader
+from ryu_apps.registry.droplet import MAX_DROPLET_ID, read_droplet
+from ryu_apps.registry.faults import Fault, InvalidDocument
+from ryu_apps.store.interface import Entry, NoSuchDroplet, PageQuery, Precondition, Record
+
+JSON = "application/json"
+NDJSON = "application/x-ndjson"
+
+_ID = re.compile(r"0|[1-9][0-9]{0,19}", re.ASCII)
+_TAGS = re.compile(r'(W/)?"([^"]*)"')
+_BETWEEN_PAUSES = 16
+
+
+def put(call: Call) -> webob.Response:
+    """PUT /v1/droplets/{droplet_id}: register or replace, durably."""
+    registry, limits = call.context.registry, call.context.limits
+    environ = call.request.environ
+    body.require_type(environ, JSON)
+    data = body.read(environ, max_bytes=limits.document, seconds=limits.body_seconds)
+    droplet = read_droplet(
+        jsontext.parse(data), _addressed(call), default_region=registry.defaults.region
+    )
+    record, created = registry.put(droplet, _precondition(call.request))
+    return _droplet_answer(record, HTTPStatus.CREATED if created else HTTPStatus.OK)
+
+
+def get(call: Call) -> webob.Response:
+    """GET /v1/droplets/{droplet_id}: what was registered."""
+    droplet_id = _known_id(call)
+    record = call.context.registry.get(droplet_id)
+    if record is None:
+        raise NoSuchDroplet(droplet_id)
+    unchanged = _revisions(call.request.headers.get("If-None-Match"), weak=True)
+    if unchanged is not None and (not unchanged or record.revision in unchanged):
+        answer = webob.Response(status=304, headerlist=[("ETag", etag(record.revision))])
+        answer.headers["Cache-Control"] = "no-store"
+        return answer
+    return _droplet_answer(record, HTTPStatus.OK)
+
+
+def delete(call: Call) -> webob.Response:
+    """DELETE /v1/droplets/{droplet_id}."""
+    call.context.registry.delete(_known_id(call), _precondition(call.request))
+    return no_content()
+
+
+def list_page(call: Call) -> webob.Response:
+    """GET /v1/droplets: a page in id order."""
+    limits = call.context.limits
+    given = call.parameters("limit", "after", "tag", "region")
+    query = PageQuery(
+        after=whole_number(given, "after", 0, range(MAX_DROPLET_ID + 1)),
+        limit=whole_number(given, "limit", min(100, limits.page), range(1, limits.page + 1)),
+        tag=given.get("tag"),
+        region=given.get("region"),
+        max_bytes=limits.page_bytes,
+    )
+    page = call.context.registry.page(query)
+    following = str(page.records[-1].droplet_id) if page.more else "null"
+    documents = b",".join(record.document for record in page.records)
+    return json_answer(b'{"droplets":[%b],"next":%b}' % (documents, following.encode()))
+
+
+def put_batch(call: Call) -> webob.Response:
+    """POST /v1/droplets: register all of a batch, or none and say what is wrong with each."""
+    registry, limits = call.context.registry, call.context.limits
+    reader = BatchReader(
+        max_droplets=limits.batch_droplets, default_region=registry.defaults.region
+    )
+    for count in reader.read(_elements(call)):
+        if count % _BETWEEN_PAUSES == 0:
+            eventlet.sleep(0)  # Reading is work of our own: let the others have their turn.
+    created = registry.put_many([Entry.of(droplet) for droplet in reader.droplets])
+    total = len(reader.droplets)
+    return json_answer(
+        jsontext.encode({"droplets": total, "created": created, "replaced": total - created})
+    )
+
+
+def _elements(call: Call) -> Iterable[jsontext.Element]:
+    limits, environ = call.context.limits, call.request.environ
+    if body.require_type(environ, JSON, NDJSON) == NDJSON:
+        return jsontext.ndjson_elements(
+            body.lines(
+                environ,
+                max_bytes=limits.batch,
+                max_line=limits.document,
+                seconds=limits.batch_seconds,
+            )
+        )
+    return jsontext.array_elements(
+        body.read(environ, max_bytes=limits.batch, seconds=limits.batch_seconds)
+    )
+
+
+def _droplet_answer(record: Record, status: HTTPStatus) -> webob.Response:
+    return json_answer(record.document, status=status, headers={"ETag": etag(record.revision)})
+
+
+def _addressed(call: Call) -> int:
+    """The id in the path of a PUT; its range is checked with the rest of the document."""
+    text = call.path["droplet_id"]
+    if not _ID.fullmatch(text):
+        fault = Fault("/droplet_id", f"the path must end in a number from 1 to {MAX_DROPLET_ID}")
+        raise InvalidDocument([fault])
+    return int(text)
+
+
+def _known_id(call: Call) -> int:
+    """The id in the path where only one that can be registered makes sense."""
+    text = call.path["droplet_id"]
+    if not _ID.fullmatch(text) or not 1 <= int(text) <= MAX_DROPLET_ID:
+        raise Problem(
+            HTTPStatus.NOT_FOUND, f"a droplet's id is a number from 1 to {MAX_DROPLET_ID}"
+        )
+    return int(text)
+
+
+def _precondition(request: webob.Request) -> Precondition:
+    return Precondition(
+        match=_revisions(request.headers.get("If-Match"), weak=False),
+        none_match=_revisions(request.headers.get("If-None-Match"), weak=True),
+    )
+
+
+def _revisions(header: str | None, *, weak: bool) -> frozenset[int] | None:
+    """The revisions that entity tags name; empty for `*`, None without the header.
+
+    A tag that is none of ours stands for revision 0, which no record has. If-Match compares
+    strongly, so that a weak tag never matches there (RFC 9110 section 8.8.3.2).
+    """
+    if header is None:
+        return None
+    if header.strip() == "*":
+        return frozenset()
+    found = (
+        int(tag) if _ID.fullmatch(tag) and (weak or not mark) else 0
+        for mark, tag in _TAGS.findall(header)
+    )
+    return frozenset(found) | {0}

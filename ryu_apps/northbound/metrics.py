@@ -1,0 +1,61 @@
+"""Numbers of the interface for Prometheus; the names are in docs/rest.md and stay.
+
+The registry of collectors is our own, so that tests and others in the process do not meet in
+the library's global one; the controller may add its collectors to `collectors`.
+"""
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+from ryu_apps.northbound.registry import Registry
+from ryu_apps.northbound.watch import Watchers
+
+_METHODS = frozenset({"GET", "HEAD", "PUT", "POST", "DELETE"})
+_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
+
+
+class Metrics:
+    """The collectors of one controller."""
+
+    def __init__(self, collectors: CollectorRegistry | None = None) -> None:
+        self.collectors = collectors or CollectorRegistry()
+        ProcessCollector(registry=self.collectors)
+        PlatformCollector(registry=self.collectors)
+        self._requests = Counter(
+            "ovs_metadata_rest_requests",
+            "REST requests answered",
+            ["method", "path", "status"],
+            registry=self.collectors,
+        )
+        self._seconds = Histogram(
+            "ovs_metadata_rest_seconds",
+            "Time to the answer's head, by path",
+            ["path"],
+            buckets=_BUCKETS,
+            registry=self.collectors,
+        )
+
+    def answered(self, method: str, path: str, status: int, seconds: float) -> None:
+        """Count a request; `path` is the route's, never the sender's own text."""
+        self._requests.labels(method if method in _METHODS else "other", path, status).inc()
+        self._seconds.labels(path).observe(seconds)
+
+    def observe(self, registry: Registry, watchers: Watchers) -> None:
+        """Tell what these count, whenever somebody looks."""
+        gauges: dict[str, tuple[str, Callable[[], float]]] = {
+            "droplets": ("Registered droplets", lambda: registry.count),
+            "claimed_ports": ("Port names droplets claim", lambda: registry.claims.count),
+            "registry_writable": ("0 after a write failed", lambda: registry.last_error is None),
+            "watchers": ("Open watch streams", lambda: watchers.count),
+        }
+        for name, (text, value) in gauges.items():
+            gauge = Gauge(f"ovs_metadata_{name}", text, registry=self.collectors)
+            gauge.set_function(value)
+
+    def exposition(self) -> tuple[bytes, str]:
+        """The text to serve and its content type."""
+        return generate_latest(self.collectors), CONTENT_TYPE_LATEST

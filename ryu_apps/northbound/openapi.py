@@ -1,0 +1,241 @@
+"""The OpenAPI 3.1 description of the interface: the calls here, the shapes in `schemas.py`.
+
+Held to the code by tests: each route is described and nothing else, and real answers are
+checked against the shapes.
+"""
+
+from http import HTTPStatus
+from typing import Any
+
+from ryu_apps.northbound.schemas import SCHEMAS
+
+Json = dict[str, Any]
+
+_JSON = "application/json"
+_NDJSON = "application/x-ndjson"
+
+
+def _ref(name: str) -> Json:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _answer(text: str, schema: str | None = None, *, media: str = _JSON) -> Json:
+    answer: Json = {"description": text}
+    if schema is not None:
+        answer["content"] = {media: {"schema": _ref(schema)}}
+    return answer
+
+
+def _droplet_answer(text: str) -> Json:
+    return _answer(text, "Droplet") | {"headers": {"ETag": {"$ref": "#/components/headers/ETag"}}}
+
+
+_REASONS = {
+    400: "The request or the document is wrong; every fault is listed",
+    401: "No token, or one that is not known",
+    403: "Beyond what the token allows",
+    404: "There is no such thing",
+    405: "Not a method of this path; Allow names them",
+    408: "The body took too long to come",
+    409: "Another droplet holds a port name",
+    412: "The precondition does not hold",
+    413: "The body is larger than the limit",
+    415: "Not the media type, charset or coding that is taken",
+    503: "The registry, or the controller, cannot do it now",
+    507: "The registry's disk is full",
+}
+
+
+def _problems(*statuses: int) -> Json:
+    return {
+        str(status): _answer(_REASONS[status], "Problem", media="application/problem+json")
+        for status in sorted(statuses)
+    }
+
+
+def _parameter(name: str, where: str, schema: Json, text: str) -> Json:
+    required = {"required": True} if where == "path" else {}
+    return {"name": name, "in": where, "description": text, "schema": schema, **required}
+
+
+def _operation(name: str, summary: str, tag: str, answers: Json, **members: Any) -> Json:
+    return {
+        "operationId": name,
+        "summary": summary,
+        "tags": [tag],
+        **{key: value for key, value in members.items() if value is not None},
+        "responses": answers,
+    }
+
+
+_DROPLET_ID = _parameter("droplet_id", "path", _ref("DropletId"), "The droplet's id")
+_DPID = _parameter("dpid", "path", _ref("Dpid"), "The switch's datapath id")
+_SERVER = _parameter("server", "path", _ref("ServerName"), "A metadata server's name for itself")
+_IF_MATCH = _parameter(
+    "If-Match", "header", {"type": "string"}, "Only if the record has this ETag (`*`: exists)"
+)
+_IF_NONE_MATCH = _parameter(
+    "If-None-Match", "header", {"type": "string"}, "Only if it has none of these (`*`: is new)"
+)
+
+
+def _droplets() -> Json:
+    query = [
+        _parameter("limit", "query", {"type": "integer", "minimum": 1}, "At most so many"),
+        _parameter("after", "query", {"type": "integer"}, "Only ids above; `next` of a page"),
+        _parameter("tag", "query", {"type": "string"}, "Only droplets with this tag"),
+        _parameter("region", "query", {"type": "string"}, "Only droplets in this region"),
+    ]
+    batch = {
+        _JSON: {"schema": {"type": "array", "items": _ref("BatchDroplet")}},
+        _NDJSON: {"schema": {"type": "string"}},
+    }
+    return {
+        "get": _operation(
+            "listDroplets",
+            "A page of droplets, in id order",
+            "droplets",
+            {"200": _answer("The page", "DropletPage")} | _problems(400, 401, 403, 503),
+            parameters=query,
+        ),
+        "post": _operation(
+            "putDroplets",
+            "Register a batch in one transaction, all or nothing",
+            "droplets",
+            {"200": _answer("All are registered, durably", "BatchCounts")}
+            | _problems(400, 401, 403, 408, 409, 413, 415, 503, 507),
+            requestBody={"required": True, "content": batch},
+        ),
+    }
+
+
+def _droplet() -> Json:
+    body = {"required": True, "content": {_JSON: {"schema": _ref("DropletInput")}}}
+    return {
+        "parameters": [_DROPLET_ID],
+        "get": _operation(
+            "getDroplet",
+            "A droplet as it was registered",
+            "droplets",
+            {"200": _droplet_answer("The droplet"), "304": _answer("It has the ETag given")}
+            | _problems(401, 403, 404, 503),
+            parameters=[_IF_NONE_MATCH],
+        ),
+        "put": _operation(
+            "putDroplet",
+            "Register or replace a droplet",
+            "droplets",
+            {
+                "200": _droplet_answer("Replaced, durably"),
+                "201": _droplet_answer("Registered, durably"),
+            }
+            | _problems(400, 401, 403, 408, 409, 412, 413, 415, 503, 507),
+            parameters=[_IF_MATCH, _IF_NONE_MATCH],
+            requestBody=body,
+        ),
+        "delete": _operation(
+            "deleteDroplet",
+            "Forget a droplet",
+            "droplets",
+            {"204": _answer("Gone, durably")} | _problems(401, 403, 404, 412, 503, 507),
+            parameters=[_IF_MATCH],
+        ),
+    }
+
+
+def _switches() -> Json:
+    return {
+        "get": _operation(
+            "listSwitches",
+            "The switches the caller may see",
+            "switches",
+            {"200": _answer("The switches", "SwitchList")} | _problems(401),
+        )
+    }
+
+
+def _ports() -> Json:
+    query = [
+        _parameter("watch", "query", {"type": "boolean"}, "Stream the view and its changes"),
+        _parameter("since", "query", {"type": "integer"}, "The revision the caller already has"),
+        _parameter("server", "query", _ref("ServerName"), "Follow as this server, see docs"),
+    ]
+    answer = _answer("The ports; with watch=true a stream of WatchEvent lines", "PortList")
+    answer["content"][_NDJSON] = {"schema": _ref("WatchEvent")}
+    return {
+        "parameters": [_DPID],
+        "get": _operation(
+            "listPorts",
+            "A switch's ports, or the stream of their changes",
+            "switches",
+            {"200": answer} | _problems(400, 401, 403, 404, 503),
+            parameters=query,
+        ),
+    }
+
+
+def _servers() -> Json:
+    body = {"required": True, "content": {_JSON: {"schema": _ref("Acknowledgement")}}}
+    return {
+        "parameters": [_DPID, _SERVER],
+        "put": _operation(
+            "acknowledge",
+            "A following metadata server has applied all up to a revision",
+            "switches",
+            {"204": _answer("Noted")} | _problems(400, 401, 403, 404, 408, 413, 415),
+            requestBody=body,
+        ),
+        "delete": _operation(
+            "unfollow",
+            "A following metadata server stops",
+            "switches",
+            {"204": _answer("Noted")} | _problems(400, 401, 403, 404),
+        ),
+    }
+
+
+def _service(name: str, summary: str, content: Json, *statuses: int) -> Json:
+    answers = {"200": {"description": HTTPStatus.OK.phrase, "content": content}}
+    operation = _operation(name, summary, "service", answers | _problems(*statuses))
+    return {"get": operation if 401 in statuses else operation | {"security": []}}
+
+
+def description() -> Json:
+    """The whole description, as JSON values."""
+    status = {_JSON: {"schema": _ref("ServiceStatus")}}
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "ovs-metadata controller",
+            "version": "1",
+            "description": "Registers droplets and shows the switches that serve them.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "security": [{"bearer": []}],
+        "tags": [{"name": name} for name in ("droplets", "switches", "service")],
+        "paths": {
+            "/v1/droplets": _droplets(),
+            "/v1/droplets/{droplet_id}": _droplet(),
+            "/v1/switches": _switches(),
+            "/v1/switches/{dpid}/ports": _ports(),
+            "/v1/switches/{dpid}/servers/{server}": _servers(),
+            "/v1/openapi.json": _service(
+                "openapi", "This description", {_JSON: {"schema": {"type": "object"}}}, 401
+            ),
+            "/healthz": _service("healthz", "Whether the process answers", status),
+            "/readyz": _service("readyz", "Whether the controller is ready", status, 503),
+            "/metrics": _service(
+                "metrics", "For Prometheus", {"text/plain": {"schema": {"type": "string"}}}
+            ),
+        },
+        "components": {
+            "schemas": SCHEMAS,
+            "headers": {
+                "ETag": {
+                    "description": "Strong; the record's revision",
+                    "schema": {"type": "string"},
+                }
+            },
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+        },
+    }

@@ -1,0 +1,189 @@
+"""The registry as a service to green threads: the durable store with the claims index before it.
+
+Strategy: the store blocks, so every call to it is handed to a real thread (`offload`). Writes
+queue up, and the first green thread that gets the writer's place commits all that are queued
+in one go (group commit): one wait for the disk serves many. The index and `on_change` follow
+in the order of the commits, and only then is anybody told that a write happened. So the index
+always equals what is acknowledged, and is changed from the hub's thread alone.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from eventlet import tpool
+from eventlet.semaphore import Semaphore
+
+from ryu_apps.registry.claims import Claim, ClaimsDirectory
+from ryu_apps.registry.completion import Defaults, served
+from ryu_apps.registry.droplet import Droplet, decode_stored
+from ryu_apps.store.interface import (
+    ALWAYS,
+    Change,
+    ChangeRefused,
+    Delete,
+    Deleted,
+    Entry,
+    Outcome,
+    Page,
+    PageQuery,
+    Precondition,
+    Put,
+    Record,
+    Store,
+    Stored,
+    StoreError,
+    StoreUnavailable,
+)
+
+LOG = logging.getLogger(__name__)
+
+_MAX_GROUP = 256
+"""Changes of one commit: bounds how long a write waits for those it shares the commit with."""
+
+OnChange = Callable[[frozenset[str]], None]
+
+
+@dataclass(slots=True, eq=False)
+class _Ticket:
+    """A change that waits for its commit, and what became of it."""
+
+    change: Change
+    result: Outcome | StoreError | None = None
+
+
+class Registry:
+    """Droplets, durable; and who claims which port, in memory.
+
+    `on_change` is called with the port names a write touched, those of the old and the new
+    record, when the write is durable and `claims` tells of it. It must not block. Must be used
+    from green threads of one hub; a write must not be left by a timeout or a kill.
+
+    Methods that write raise `ChangeRefused` (what is stored forbids it) or `StoreError`.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        defaults: Defaults | None = None,
+        offload: Callable[..., Any] = tpool.execute,
+        on_change: OnChange | None = None,
+    ) -> None:
+        self.defaults = defaults or Defaults()
+        self.on_change = on_change
+        self.claims = ClaimsDirectory()
+        self.count = 0
+        self.last_error: str | None = None
+        self._store = store
+        self._offload = offload
+        self._queue: deque[_Ticket] = deque()
+        self._writer = Semaphore(1)
+        self._load()
+
+    @property
+    def boot_count(self) -> int:
+        """How often the store was opened: the base of revisions that grow over restarts."""
+        return self._store.boot_count
+
+    def put(self, droplet: Droplet, precondition: Precondition = ALWAYS) -> tuple[Record, bool]:
+        """Register `droplet`; its record, and whether it is a new one."""
+        entry = Entry.of(droplet)
+        stored = self._write(Put((entry,), precondition))
+        droplet_id = droplet.droplet_id
+        record = Record(droplet_id, stored.revisions[droplet_id], entry.document)
+        return record, droplet_id in stored.created
+
+    def put_many(self, entries: Sequence[Entry]) -> int:
+        """Register all of them or none; how many are new."""
+        return len(self._write(Put(tuple(entries))).created)
+
+    def delete(self, droplet_id: int, precondition: Precondition = ALWAYS) -> None:
+        """Forget the droplet. Raises `NoSuchDroplet`, a `ChangeRefused`, where there is none."""
+        self._write(Delete(droplet_id, precondition))
+
+    def get(self, droplet_id: int) -> Record | None:
+        """The droplet's record, or None."""
+        return self.get_many([droplet_id]).get(droplet_id)
+
+    def get_many(self, droplet_ids: Iterable[int]) -> dict[int, Record]:
+        """The records of those of these droplets that are registered."""
+        return self._offload(self._store.get_many, list(droplet_ids))
+
+    def page(self, query: PageQuery) -> Page:
+        """A page of the list of droplets."""
+        return self._offload(self._store.page, query)
+
+    def served(self, record: Record) -> dict[str, Any]:
+        """What a metadata server needs of the droplet, completed."""
+        return served(decode_stored(record.document), self.defaults)
+
+    def close(self) -> None:
+        """Close the store."""
+        self._offload(self._store.close)
+
+    def _load(self) -> None:
+        by_droplet: dict[int, list[Claim]] = {}
+        for claim in self._offload(self._store.claims):
+            by_droplet.setdefault(claim.droplet_id, []).append(claim)
+        self.claims.replace(by_droplet)
+        self.count = self._offload(self._store.count)
+
+    def _write(self, change: Change) -> Any:
+        """Have `change` committed; its outcome. Raises what the store refuses or fails with."""
+        ticket = _Ticket(change)
+        self._queue.append(ticket)
+        with self._writer:
+            while ticket.result is None:
+                self._commit_group()
+        if isinstance(ticket.result, (ChangeRefused, StoreError)):
+            raise ticket.result
+        return ticket.result
+
+    def _commit_group(self) -> None:
+        group = [self._queue.popleft() for _ in range(min(len(self._queue), _MAX_GROUP))]
+        try:
+            outcomes = self._offload(self._store.write, [ticket.change for ticket in group])
+            self.last_error = None
+            for ticket, outcome in zip(group, outcomes, strict=True):
+                self._follow(ticket.change, outcome)
+                ticket.result = outcome
+        except StoreError as error:
+            self.last_error = str(error)
+            for ticket in group:
+                ticket.result = error
+        finally:
+            for ticket in group:
+                # Only a fault of ours leaves one open; whoever waits for it must not wait on.
+                ticket.result = ticket.result or StoreUnavailable("the write was broken off")
+
+    def _follow(self, change: Change, outcome: Outcome) -> None:
+        """Bring the index to where the store is, and tell of it."""
+        match change, outcome:
+            case Delete(droplet_id=droplet_id), Deleted():
+                self.count -= 1
+                self._tell(self.claims.replace({droplet_id: ()}))
+            case Put(entries=entries), Stored(revisions=revisions, created=created):
+                self.count += len(created)
+                claims = {e.droplet.droplet_id: _claims(e.droplet, revisions) for e in entries}
+                self._tell(self.claims.replace(claims))
+
+    def _tell(self, touched: frozenset[str]) -> None:
+        if self.on_change is None or not touched:
+            return
+        try:
+            self.on_change(touched)
+        except Exception:
+            # The write is durable and must be answered as such; the listener's fault is ours to
+            # report, loudly, and not the sender's to repeat the write for.
+            LOG.exception("the registry's listener failed for ports %s", sorted(touched)[:20])
+
+
+def _claims(droplet: Droplet, revisions: dict[int, int]) -> tuple[Claim, ...]:
+    revision = revisions[droplet.droplet_id]
+    return tuple(
+        Claim(droplet.droplet_id, port.name, port.mac, port.dpid, revision)
+        for port in droplet.ports
+    )

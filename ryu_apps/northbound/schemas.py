@@ -1,0 +1,179 @@
+"""The shapes of the interface's documents as JSON Schema (2020-12), for the description.
+
+What a schema cannot say, or says worse than a sentence, is left to docs/rest.md: the code in
+`ryu_apps/registry` judges documents, not this.
+"""
+
+from typing import Any
+
+from ryu_apps.binding.views import PortState, SwitchState
+from ryu_apps.registry.droplet import MAX_DROPLET_ID, MAX_PORTS
+
+Json = dict[str, Any]
+
+
+def _ref(name: str) -> Json:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _object(properties: Json, *, optional: tuple[str, ...] = (), closed: bool = False) -> Json:
+    schema: Json = {
+        "type": "object",
+        "properties": properties,
+        "required": [name for name in properties if name not in optional],
+    }
+    return schema | ({"additionalProperties": False} if closed else {})
+
+
+_TEXT: Json = {"type": "string"}
+_TEXT_OR_NULL: Json = {"type": ["string", "null"]}
+_COUNT: Json = {"type": "integer", "minimum": 0}
+_REVISION: Json = {"type": "integer", "minimum": 0, "description": "Grows over restarts"}
+
+_DROPLET: Json = {
+    "droplet_id": _ref("DropletId"),
+    "ports": {"type": "array", "items": _ref("Port"), "maxItems": MAX_PORTS},
+    "metadata": _ref("Metadata"),
+    "user_data_base64": {
+        **_TEXT_OR_NULL,
+        "contentEncoding": "base64",
+        "description": "User data that is no text; instead of metadata.user_data",
+    },
+}
+
+_PORT_VIEW: Json = {
+    "ofport": {"type": "integer", "minimum": 1},
+    "name": _TEXT,
+    "hv_local_ip": _TEXT_OR_NULL,
+    "droplet_id": {"anyOf": [_ref("DropletId"), {"type": "null"}]},
+    "state": {"enum": list(PortState)},
+    "reason": _TEXT_OR_NULL,
+}
+
+_WATCHED_PORT = _object(
+    _PORT_VIEW
+    | {
+        "binding": {"type": ["integer", "null"], "description": "Never names two bindings"},
+        "droplet": {
+            "anyOf": [
+                _object({"metadata": _ref("Metadata"), "user_data_base64": _TEXT_OR_NULL}),
+                {"type": "null"},
+            ]
+        },
+    }
+)
+
+
+def _event(event: str, properties: Json) -> Json:
+    return _object({"event": {"const": event}, **properties})
+
+
+SCHEMAS: Json = {
+    "DropletId": {"type": "integer", "minimum": 1, "maximum": MAX_DROPLET_ID},
+    "Dpid": {"type": "string", "pattern": "^[0-9a-f]{16}$"},
+    "ServerName": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"},
+    "Port": _object(
+        {
+            "name": {"type": "string", "minLength": 1, "maxLength": 15, "pattern": "^[!-.0-~]+$"},
+            "mac": {"type": "string", "pattern": "^[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}$"},
+            "dpid": {
+                "type": ["string", "null"],
+                "pattern": "^[0-9A-Fa-f]{16}$",
+                "description": "The port counts on this switch only",
+            },
+        },
+        optional=("dpid",),
+        closed=True,
+    ),
+    "Metadata": {
+        "type": "object",
+        "description": "The droplet's v1.json as DigitalOcean serves it; unknown keys are kept",
+    },
+    "DropletInput": _object(
+        _DROPLET, optional=("droplet_id", "metadata", "user_data_base64"), closed=True
+    ),
+    "BatchDroplet": _object(_DROPLET, optional=("metadata", "user_data_base64"), closed=True),
+    "Droplet": _object(_DROPLET, optional=("user_data_base64",), closed=True),
+    "DropletPage": _object(
+        {
+            "droplets": {"type": "array", "items": _ref("Droplet")},
+            "next": {
+                "anyOf": [_ref("DropletId"), {"type": "null"}],
+                "description": "`after` of the next page; null at the end",
+            },
+        }
+    ),
+    "BatchCounts": _object({"droplets": _COUNT, "created": _COUNT, "replaced": _COUNT}),
+    "SwitchList": _object({"switches": {"type": "array", "items": _ref("Switch")}}),
+    "Switch": _object(
+        {
+            "dpid": _ref("Dpid"),
+            "connected": {"type": "boolean"},
+            "state": {"enum": list(SwitchState)},
+            "reason": _TEXT_OR_NULL,
+            "warnings": {"type": "array", "items": _TEXT},
+            "ports": _COUNT,
+            "serving": _COUNT,
+            "flows": _COUNT,
+            "hv_local_subnet": _TEXT,
+        }
+    ),
+    "PortList": _object(
+        {"revision": _REVISION, "ports": {"type": "array", "items": _object(_PORT_VIEW)}}
+    ),
+    "WatchEvent": {
+        "oneOf": [
+            _event("waiting", {"dpid": _ref("Dpid")}),
+            _event(
+                "snapshot",
+                {
+                    "dpid": _ref("Dpid"),
+                    "revision": _REVISION,
+                    "hv_local_subnet": _TEXT,
+                    "lease": {"type": "integer", "description": "Seconds"},
+                },
+            ),
+            _event("port", {"revision": _REVISION, "port": _WATCHED_PORT}),
+            _event("gone", {"revision": _REVISION, "ofport": {"type": "integer"}}),
+            _event("in-sync", {"revision": _REVISION}),
+            _event("heartbeat", {"revision": _REVISION}),
+        ]
+    },
+    "Acknowledgement": _object({"revision": _REVISION}),
+    "ServiceStatus": _object({"status": _TEXT}),
+    "Problem": {
+        **_object(
+            {
+                "type": _TEXT,
+                "title": _TEXT,
+                "status": {"type": "integer"},
+                "detail": _TEXT,
+                "errors": {"type": "array", "items": _ref("Fault")},
+                "reasons": {"type": "array", "items": _TEXT},
+            },
+            optional=("errors", "reasons"),
+        ),
+        "description": "RFC 9457",
+    },
+    "Fault": _object(
+        {
+            "detail": _TEXT,
+            "pointer": {"type": "string", "description": "Into the document: an RFC 6901 fragment"},
+            "element": {"type": "integer", "description": "0-based index in a batch"},
+            "line": {"type": "integer", "description": "1-based line of an NDJSON batch"},
+            "parameter": {"type": "string", "description": "The query parameter at fault"},
+            "port_name": _TEXT,
+            "droplet_id": _ref("DropletId"),
+            "held_by": _ref("DropletId"),
+        },
+        optional=(
+            "pointer",
+            "element",
+            "line",
+            "parameter",
+            "port_name",
+            "droplet_id",
+            "held_by",
+        ),
+    ),
+}

@@ -1,0 +1,153 @@
+"""The calls under /v1/switches: what the controller's core says of switches, ports and servers."""
+
+import re
+from http import HTTPStatus
+from typing import Any
+
+import webob
+
+from ryu_apps.binding.feed import PortFeed
+from ryu_apps.binding.views import PortView, SwitchView
+from ryu_apps.northbound import body
+from ryu_apps.northbound.answers import json_answer, no_content
+from ryu_apps.northbound.context import Call, whole_number
+from ryu_apps.northbound.problems import Problem, bad_parameter
+from ryu_apps.northbound.watch import TooManyWatchers
+from ryu_apps.registry import jsontext
+from ryu_apps.registry.faults import Findings, Place, json_type
+
+_DPID = re.compile(r"[0-9a-f]{16}", re.ASCII)
+_SERVER = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+_MAX_ACKNOWLEDGEMENT = 4096
+
+
+def list_switches(call: Call) -> webob.Response:
+    """GET /v1/switches: those the caller may see."""
+    views = call.context.switchboard.switches()
+    seen = [_switch_entry(view) for view in views if _may_see(call, view.dpid)]
+    return json_answer(jsontext.encode({"switches": seen}))
+
+
+def ports(call: Call) -> Any:
+    """GET /v1/switches/{dpid}/ports: as they are now, or the stream of their changes."""
+    dpid, feed = _switch(call)
+    given = call.parameters("watch", "since", "server")
+    if _flag(given, "watch"):
+        return _watch(call, dpid, feed, given)
+    for name in ("since", "server"):
+        if name in given:
+            raise bad_parameter(name, "goes with watch=true only")
+    entries = [_port_entry(view) for view in feed.ports()]
+    return json_answer(jsontext.encode({"revision": feed.revision, "ports": entries}))
+
+
+def acknowledge(call: Call) -> webob.Response:
+    """PUT /v1/switches/{dpid}/servers/{server}: this server has applied all up to a revision."""
+    dpid, _ = _switch(call)
+    body.require_type(call.request.environ, "application/json")
+    seconds = call.context.limits.body_seconds
+    data = body.read(call.request.environ, max_bytes=_MAX_ACKNOWLEDGEMENT, seconds=seconds)
+    revision = _read_revision(jsontext.parse(data))
+    call.context.switchboard.acknowledge(dpid, _server(call.path["server"]), revision)
+    return no_content()
+
+
+def unfollow(call: Call) -> webob.Response:
+    """DELETE /v1/switches/{dpid}/servers/{server}: this server stops and need not be waited for."""
+    dpid, _ = _switch(call)
+    call.context.switchboard.unfollow(dpid, _server(call.path["server"]))
+    return no_content()
+
+
+def _watch(call: Call, dpid: int, feed: PortFeed, given: dict[str, str]) -> webob.Response:
+    environ = call.request.environ
+    since = whole_number(given, "since", -1, range(2**63))
+    server = _server(given["server"]) if "server" in given else None
+    answer = webob.Response(status=200, content_type="application/x-ndjson", charset=None)
+    answer.headers["Cache-Control"] = "no-store"
+    answer.content_length = None
+    if call.request.method == "HEAD":
+        return answer
+    try:
+        answer.app_iter = call.context.watchers.open(
+            dpid,
+            feed,
+            since=None if since < 0 else since,
+            server=server,
+            connection=environ["eventlet.input"].get_socket(),
+        )
+    except TooManyWatchers:
+        raise Problem(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            f"{call.context.limits.watchers} watch streams are open, which is the limit",
+            headers={"Retry-After": "5"},
+        ) from None
+    environ["eventlet.minimum_write_chunk_size"] = 1  # Each line goes out when it is there.
+    return answer
+
+
+def _switch(call: Call) -> tuple[int, PortFeed]:
+    text = call.path["dpid"]
+    if not _DPID.fullmatch(text):
+        raise Problem(HTTPStatus.NOT_FOUND, "a dpid is written as 16 lower-case hex digits")
+    dpid = int(text, 16)
+    if not _may_see(call, dpid):
+        raise Problem(HTTPStatus.FORBIDDEN, "the token is bound to another switch")
+    feed = call.context.switchboard.feed(dpid)
+    if feed is None:
+        raise Problem(HTTPStatus.NOT_FOUND, f"switch {text} is not known: it never connected here")
+    return dpid, feed
+
+
+def _may_see(call: Call, dpid: int) -> bool:
+    return call.caller is not None and call.caller.may_see(dpid)
+
+
+def _server(name: str) -> str:
+    if not _SERVER.fullmatch(name):
+        raise bad_parameter("server", "must be 1 to 64 letters, digits, '.', '_' or '-'")
+    return name
+
+
+def _flag(given: dict[str, str], name: str) -> bool:
+    value = given.get(name, "false")
+    if value not in ("true", "false"):
+        raise bad_parameter(name, "must be true or false")
+    return value == "true"
+
+
+def _read_revision(document: Any) -> int:
+    findings = Findings()
+    place = Place(findings)
+    revision = document.get("revision") if isinstance(document, dict) else None
+    if not isinstance(document, dict):
+        place.fault(f'must be {{"revision": R}}, not {json_type(document)}')
+    elif isinstance(revision, bool) or not isinstance(revision, int) or revision < 0:
+        (place / "revision").fault("must be a revision of the watch stream")
+    findings.raise_if_any()
+    return revision
+
+
+def _switch_entry(view: SwitchView) -> dict[str, Any]:
+    return {
+        "dpid": f"{view.dpid:016x}",
+        "connected": view.connected,
+        "state": view.state,
+        "reason": view.reason,
+        "warnings": list(view.warnings),
+        "ports": view.ports,
+        "serving": view.serving,
+        "flows": view.flows,
+        "hv_local_subnet": view.hv_local_subnet,
+    }
+
+
+def _port_entry(view: PortView) -> dict[str, Any]:
+    return {
+        "ofport": view.ofport,
+        "name": view.name,
+        "hv_local_ip": view.hv_local_ip,
+        "droplet_id": view.droplet_id,
+        "state": view.state,
+        "reason": view.reason,
+    }

@@ -1,0 +1,157 @@
+"""A controller without a switch, for the tests of the REST interface: a process of its own.
+
+The real registry, tokens and WSGI callable under eventlet.wsgi, as Ryu runs them; only the
+core behind the `Switchboard` is replaced, by real feeds that the test moves through a Unix
+socket: one JSON command a line, one JSON answer a line. `--ryu` mounts it into Ryu's own WSGI
+application.
+"""
+
+import argparse
+import json
+import os
+import sys
+from dataclasses import replace
+
+import eventlet
+
+eventlet.monkey_patch(thread=False)  # What ryu-manager does.
+
+import eventlet.wsgi  # noqa: E402
+
+from ryu_apps.binding.feed import PortFeed  # noqa: E402
+from ryu_apps.binding.views import PortState, PortView, SwitchState, SwitchView  # noqa: E402
+from ryu_apps.northbound.context import Limits  # noqa: E402
+from ryu_apps.northbound.registry import Registry  # noqa: E402
+from ryu_apps.northbound.rest import RestApp  # noqa: E402
+from ryu_apps.northbound.tokens import Tokens  # noqa: E402
+from ryu_apps.northbound.watch import Pace  # noqa: E402
+from ryu_apps.registry.completion import Defaults  # noqa: E402
+from ryu_apps.store import open_store  # noqa: E402
+
+SUBNET = "100.127.0.0/16"
+
+
+class Switchboard:
+    """Feeds that a test moves by commands, and a record of what followers said."""
+
+    def __init__(self, registry):
+        self.registry = registry
+        self.feeds = {}
+        self.followers = []
+        self.changes = []
+        registry.on_change = lambda names: self.changes.append(sorted(names))
+
+    def switches(self):
+        return [
+            SwitchView(
+                dpid=dpid,
+                connected=True,
+                state=SwitchState.IN_SYNC if feed.in_sync else SwitchState.SYNCING,
+                reason=None,
+                ports=len(feed.ports()),
+                serving=sum(view.state == PortState.SERVING for view in feed.ports()),
+                flows=0,
+                hv_local_subnet=SUBNET,
+            )
+            for dpid, feed in sorted(self.feeds.items())
+        ]
+
+    def feed(self, dpid):
+        return self.feeds.get(dpid)
+
+    def follow(self, dpid, server):
+        self.followers.append(["follow", dpid, server])
+
+    def unfollow(self, dpid, server):
+        self.followers.append(["unfollow", dpid, server])
+
+    def acknowledge(self, dpid, server, revision):
+        self.followers.append(["acknowledge", dpid, server, revision])
+
+    def do(self, command, dpid=None, **arguments):
+        feed = self.feeds.get(dpid)
+        if command == "connect":
+            first = self.registry.boot_count << 32
+            self.feeds[dpid] = PortFeed(dpid, SUBNET, first)
+            return first
+        if command == "in-sync":
+            return feed.mark_in_sync()
+        if command == "remove":
+            return feed.remove(arguments["ofport"])
+        if command == "forget":
+            self.feeds.clear()
+            self.followers.clear()
+            return None
+        if command == "publish":
+            return self._publish(feed, **arguments)
+        if command == "claim":
+            claim = self.registry.claims.get(arguments["name"])
+            return claim and [claim.droplet_id, claim.mac, claim.dpid, claim.revision]
+        return getattr(self, command)
+
+    @staticmethod
+    def _publish(feed, ofport, name, droplet_id=None):
+        high, low = divmod(ofport, 256)
+        view = PortView(ofport, name, f"100.127.{high}.{low}")
+        if droplet_id is not None:
+            view = replace(view, droplet_id=droplet_id, state=PortState.SERVING)
+        return feed.publish(view, new_binding=droplet_id is not None)
+
+
+def serve_commands(path, switchboard):
+    """Take commands from a test, one client at a time or many."""
+    listener = eventlet.listen(path, family=eventlet.green.socket.AF_UNIX)
+
+    def serve(client):
+        stream = client.makefile("rw")
+        for line in stream:
+            stream.write(json.dumps(switchboard.do(**json.loads(line))) + "\n")
+            stream.flush()
+
+    while True:
+        client, _ = listener.accept()
+        eventlet.spawn_n(serve, client)
+
+
+def main():
+    """Serve until killed; the first line of output is the REST port."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("state_dir")
+    parser.add_argument("--limits", type=json.loads, default={})
+    parser.add_argument("--pace", type=json.loads, default={})
+    parser.add_argument("--not-ready", action="append", default=[])
+    parser.add_argument("--ryu", action="store_true")
+    options = parser.parse_args()
+    registry = Registry(
+        open_store(f"sqlite://{options.state_dir}/registry.db"),
+        defaults=Defaults(nameservers=("192.0.2.53",)),
+    )
+    switchboard = Switchboard(registry)
+    app = RestApp(
+        registry,
+        switchboard,
+        Tokens(f"{options.state_dir}/tokens"),
+        limits=Limits(**options.limits),
+        pace=Pace(**options.pace),
+        ready=lambda: options.not_ready,
+    )
+    if options.ryu:
+        from ryu.app.wsgi import WSGIApplication
+
+        from ryu_apps.northbound.mount import mount
+
+        outer = WSGIApplication()
+        mount(outer, app)
+        app = outer
+    commands = f"{options.state_dir}/commands"
+    if os.path.exists(commands):
+        os.unlink(commands)  # Of the one that was killed.
+    eventlet.spawn_n(serve_commands, commands, switchboard)
+    listener = eventlet.listen(("127.0.0.1", 0))
+    eventlet.sleep(0)
+    print(listener.getsockname()[1], flush=True)
+    eventlet.wsgi.server(listener, app, log=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
