@@ -1,0 +1,115 @@
+"""The application `ryu-manager` loads: events in, core asked, messages out; nothing decided here.
+
+ryu-manager --config-file FILE ryu_apps.metadata_controller
+"""
+
+import logging
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, ClassVar
+
+from ryu import cfg
+from ryu.app.wsgi import WSGIApplication
+from ryu.base import app_manager
+from ryu.controller import ofp_event
+from ryu.controller.handler import CONFIG_DISPATCHER, DEAD_DISPATCHER, MAIN_DISPATCHER, set_ev_cls
+from ryu.ofproto import ofproto_v1_3 as ofp
+
+from ryu_apps.binding.fleet import Fleet
+from ryu_apps.northbound.mount import mount
+from ryu_apps.northbound.registry import Registry
+from ryu_apps.northbound.rest import RestApp
+from ryu_apps.northbound.tokens import Tokens, TokensRefused
+from ryu_apps.registry.completion import Defaults
+from ryu_apps.settings import Settings, SettingsError, read_settings
+from ryu_apps.southbound.news import BarrierDone, FlowList, PortList, PortNews, Refusal
+from ryu_apps.southbound.readback import flow_images, refusal_reason, switch_port
+from ryu_apps.southbound.switchboard import Switchboard
+from ryu_apps.store.interface import StoreError
+from ryu_apps.store.sqlite import SqliteStore
+
+LOG = logging.getLogger(__name__)
+
+# sysexits.h: the configuration is at fault.
+EX_CONFIG = 78
+
+# Ryu's REST would listen on every address, droplet-facing ones included.
+cfg.CONF.set_default("wsapi_host", "127.0.0.1")
+
+
+class MetadataController(app_manager.RyuApp):
+    """Droplets to their metadata, on every switch that connects."""
+
+    OFP_VERSIONS: ClassVar = [ofp.OFP_VERSION]
+    _CONTEXTS: ClassVar = {"wsgi": WSGIApplication}
+
+    def __init__(self, *args: Any, wsgi: WSGIApplication, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        try:
+            settings = read_settings(cfg.CONF)
+            registry = _open_registry(settings)
+            tokens = Tokens(settings.tokens_file)
+        except (SettingsError, StoreError, TokensRefused) as error:
+            # ryu-manager would show a trace; this is the operator's to mend, so say it plainly.
+            LOG.critical("cannot start: %s", error)
+            sys.exit(EX_CONFIG)
+        fleet = Fleet(registry.claims, settings.bridge, registry.boot_count << 32, _no_servers)
+        self._switchboard = Switchboard(fleet, settings.ovsdb)
+        registry.on_change = self._switchboard.reconsider
+        mount(wsgi, RestApp(registry, self._switchboard, tokens))
+        LOG.info("registry %s: %d droplets", settings.registry_url, registry.count)
+
+    @set_ev_cls(ofp_event.EventOFPStateChange, [MAIN_DISPATCHER, DEAD_DISPATCHER])
+    def _state_changed(self, event: ofp_event.EventOFPStateChange) -> None:
+        if event.state == MAIN_DISPATCHER:
+            self._switchboard.connected(event.datapath)
+        else:
+            self._switchboard.disconnected(event.datapath)
+
+    @set_ev_cls(ofp_event.EventOFPPortStatus, MAIN_DISPATCHER)
+    def _port_status(self, event: ofp_event.EventOFPPortStatus) -> None:
+        msg = event.msg
+        self._switchboard.deliver(msg.datapath, PortNews(switch_port(msg.desc), msg.reason))
+
+    @set_ev_cls(ofp_event.EventOFPPortDescStatsReply, MAIN_DISPATCHER)
+    def _port_list(self, event: ofp_event.EventOFPPortDescStatsReply) -> None:
+        msg = event.msg
+        ports = tuple(map(switch_port, msg.body))
+        self._switchboard.deliver(msg.datapath, PortList(msg.xid, ports, _more(msg)))
+
+    @set_ev_cls(ofp_event.EventOFPFlowStatsReply, MAIN_DISPATCHER)
+    def _flow_list(self, event: ofp_event.EventOFPFlowStatsReply) -> None:
+        msg = event.msg
+        flows = tuple(flow_images(msg))
+        self._switchboard.deliver(msg.datapath, FlowList(msg.xid, flows, _more(msg)))
+
+    @set_ev_cls(ofp_event.EventOFPBarrierReply, MAIN_DISPATCHER)
+    def _barrier_reply(self, event: ofp_event.EventOFPBarrierReply) -> None:
+        self._switchboard.deliver(event.msg.datapath, BarrierDone(event.msg.xid))
+
+    @set_ev_cls(ofp_event.EventOFPErrorMsg, [CONFIG_DISPATCHER, MAIN_DISPATCHER])
+    def _error(self, event: ofp_event.EventOFPErrorMsg) -> None:
+        msg = event.msg
+        self._switchboard.deliver(msg.datapath, Refusal(msg.xid, refusal_reason(msg)))
+
+
+def _open_registry(settings: Settings) -> Registry:
+    """The registry of `registry_url`; raises StoreError or SettingsError."""
+    scheme, _, path = settings.registry_url.partition("://")
+    if scheme != "sqlite" or not path.startswith("/"):
+        raise SettingsError(
+            f"[metadata] registry_url {settings.registry_url} is not sqlite:///PATH"
+        )
+    Path(path).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    defaults = Defaults(region=settings.region, nameservers=settings.nameservers)
+    return Registry(SqliteStore(path), defaults=defaults)
+
+
+def _more(msg: Any) -> bool:
+    """Whether more parts of this multipart reply follow."""
+    return bool(msg.flags & ofp.OFPMPF_REPLY_MORE)
+
+
+def _no_servers(dpid: int) -> Iterable[str]:
+    return ()
