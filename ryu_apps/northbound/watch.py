@@ -104,7 +104,7 @@ class Watchers:
         if server is not None:
             self.switchboard.follow(dpid, server)
         self.count += 1
-        pass
+        _bound_sending(connection, self.pace.send)
         return WatchStream(self, dpid, feed, since, connection)
 
     def is_current(self, dpid: int, feed: PortFeed) -> bool:
