@@ -5,8 +5,6 @@ ryu-manager --config-file FILE ryu_apps.metadata_controller
 
 import logging
 import sys
-from collections.abc import Iterable
-from pathlib import Path
 from typing import Any, ClassVar
 
 from ryu import cfg
@@ -14,20 +12,22 @@ from ryu.app.wsgi import WSGIApplication
 from ryu.base import app_manager
 from ryu.controller import ofp_event
 from ryu.controller.handler import CONFIG_DISPATCHER, DEAD_DISPATCHER, MAIN_DISPATCHER, set_ev_cls
+from ryu.lib import hub
 from ryu.ofproto import ofproto_v1_3 as ofp
 
 from ryu_apps.binding.fleet import Fleet
 from ryu_apps.northbound.mount import mount
 from ryu_apps.northbound.registry import Registry
 from ryu_apps.northbound.rest import RestApp
+from ryu_apps.northbound.servers import KnownServers
 from ryu_apps.northbound.tokens import Tokens, TokensRefused
 from ryu_apps.registry.completion import Defaults
-from ryu_apps.settings import Settings, SettingsError, read_settings
+from ryu_apps.settings import SettingsError, read_settings
 from ryu_apps.southbound.news import BarrierDone, FlowList, PortList, PortNews, Refusal
 from ryu_apps.southbound.readback import flow_images, refusal_reason, switch_port
 from ryu_apps.southbound.switchboard import Switchboard
+from ryu_apps.store import open_store
 from ryu_apps.store.interface import StoreError
-from ryu_apps.store.sqlite import SqliteStore
 
 LOG = logging.getLogger(__name__)
 
@@ -48,17 +48,25 @@ class MetadataController(app_manager.RyuApp):
         super().__init__(*args, **kwargs)
         try:
             settings = read_settings(cfg.CONF)
-            registry = _open_registry(settings)
+            store = open_store(settings.registry_url)
             tokens = Tokens(settings.tokens_file)
         except (SettingsError, StoreError, TokensRefused) as error:
             # ryu-manager would show a trace; this is the operator's to mend, so say it plainly.
             LOG.critical("cannot start: %s", error)
             sys.exit(EX_CONFIG)
-        fleet = Fleet(registry.claims, settings.bridge, registry.boot_count << 32, _no_servers)
-        self._switchboard = Switchboard(fleet, settings.ovsdb)
+        defaults = Defaults(region=settings.region, nameservers=settings.nameservers)
+        registry = Registry(store, defaults=defaults)
+        servers = KnownServers(store)
+        fleet = Fleet(registry.claims, settings.bridge, registry.boot_count << 32, servers.of)
+        self._switchboard = Switchboard(fleet, servers, settings.ovsdb)
         registry.on_change = self._switchboard.reconsider
         mount(wsgi, RestApp(registry, self._switchboard, tokens))
         LOG.info("registry %s: %d droplets", settings.registry_url, registry.count)
+
+    def start(self) -> None:
+        """Ryu calls this when all applications are there."""
+        super().start()
+        self.threads.append(hub.spawn(self._switchboard.forget_lapsed_servers))
 
     @set_ev_cls(ofp_event.EventOFPStateChange, [MAIN_DISPATCHER, DEAD_DISPATCHER])
     def _state_changed(self, event: ofp_event.EventOFPStateChange) -> None:
@@ -94,22 +102,6 @@ class MetadataController(app_manager.RyuApp):
         self._switchboard.deliver(msg.datapath, Refusal(msg.xid, refusal_reason(msg)))
 
 
-def _open_registry(settings: Settings) -> Registry:
-    """The registry of `registry_url`; raises StoreError or SettingsError."""
-    scheme, _, path = settings.registry_url.partition("://")
-    if scheme != "sqlite" or not path.startswith("/"):
-        raise SettingsError(
-            f"[metadata] registry_url {settings.registry_url} is not sqlite:///PATH"
-        )
-    Path(path).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    defaults = Defaults(region=settings.region, nameservers=settings.nameservers)
-    return Registry(SqliteStore(path), defaults=defaults)
-
-
 def _more(msg: Any) -> bool:
     """Whether more parts of this multipart reply follow."""
     return bool(msg.flags & ofp.OFPMPF_REPLY_MORE)
-
-
-def _no_servers(dpid: int) -> Iterable[str]:
-    return ()

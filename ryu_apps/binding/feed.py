@@ -66,15 +66,20 @@ class PortFeed:
     def changes_since(self, revision: int) -> list[Change] | None:
         """What changed after `revision`, oldest first; None where the feed cannot know.
 
-        It cannot for a revision of an earlier controller or one it has not reached.
+        It cannot for a revision of an earlier controller or one it has not reached. Each change
+        comes with the revision that a reader has once it has taken it: an older change of a port
+        is left out where a newer one follows, so that is `revision` until the last one is taken.
         """
         if not self._first_revision <= revision <= self.revision:
             return None
-        return sorted(
-            (changed, ofport, view)
-            for ofport, (changed, view) in self._entries.items()
-            if changed > revision
+        changed = sorted(
+            (entry[0], ofport) for ofport, entry in self._entries.items() if entry[0] > revision
         )
+        reached = [revision] * (len(changed) - 1) + [self.revision]
+        return [
+            (has, ofport, self._entries[ofport][1])
+            for has, (_, ofport) in zip(reached, changed, strict=False)
+        ]
 
     def subscribe(self, callback: Callable[[], None]) -> None:
         """Call `callback` after each change, until `unsubscribe`."""

@@ -55,6 +55,15 @@ class Followers:
 
     def acknowledged(self, now: float) -> int | None:
         """The revision that every live follower has acknowledged; None where there is none."""
-        for name in [n for n, f in self._followers.items() if f.deadline <= now]:
+        live = (f.acknowledged for f in self._followers.values() if f.deadline > now)
+        return min(live, default=None)
+
+    def lapse(self, now: float) -> list[str]:
+        """Drop the followers whose lease is over, and return their names."""
+        lapsed = [name for name, f in self._followers.items() if f.deadline <= now]
+        for name in lapsed:
             del self._followers[name]
-        return min((f.acknowledged for f in self._followers.values()), default=None)
+        return lapsed
+
+    def __contains__(self, server: str) -> bool:
+        return server in self._followers

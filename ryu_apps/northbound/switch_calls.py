@@ -6,13 +6,12 @@ from typing import Any
 
 import webob
 
-from ryu_apps.binding.feed import PortFeed
 from ryu_apps.binding.views import PortView, SwitchView
 from ryu_apps.northbound import body
 from ryu_apps.northbound.answers import json_answer, no_content
 from ryu_apps.northbound.context import Call, whole_number
 from ryu_apps.northbound.problems import Problem, bad_parameter
-from ryu_apps.northbound.watch import TooManyWatchers
+from ryu_apps.northbound.watch import NoSuchSwitch, TooManyWatchers
 from ryu_apps.registry import jsontext
 from ryu_apps.registry.faults import Findings, Place, json_type
 
@@ -30,36 +29,44 @@ def list_switches(call: Call) -> webob.Response:
 
 def ports(call: Call) -> Any:
     """GET /v1/switches/{dpid}/ports: as they are now, or the stream of their changes."""
-    dpid, feed = _switch(call)
+    dpid = _dpid(call)
     given = call.parameters("watch", "since", "server")
     if _flag(given, "watch"):
-        return _watch(call, dpid, feed, given)
+        return _watch(call, dpid, given)
     for name in ("since", "server"):
         if name in given:
             raise bad_parameter(name, "goes with watch=true only")
+    feed = call.context.switchboard.feed(dpid)
+    if feed is None:
+        raise _unknown(dpid)
     entries = [_port_entry(view) for view in feed.ports()]
     return json_answer(jsontext.encode({"revision": feed.revision, "ports": entries}))
 
 
 def acknowledge(call: Call) -> webob.Response:
     """PUT /v1/switches/{dpid}/servers/{server}: this server has applied all up to a revision."""
-    dpid, _ = _switch(call)
+    dpid = _known_dpid(call)
     body.require_type(call.request.environ, "application/json")
     seconds = call.context.limits.body_seconds
     data = body.read(call.request.environ, max_bytes=_MAX_ACKNOWLEDGEMENT, seconds=seconds)
     revision = _read_revision(jsontext.parse(data))
-    call.context.switchboard.acknowledge(dpid, _server(call.path["server"]), revision)
+    server = _server(call.path["server"])
+    if not call.context.switchboard.acknowledge(dpid, server, revision):
+        raise Problem(
+            HTTPStatus.CONFLICT,
+            f"a port was opened since revision {revision}: the view is too old to be served",
+        )
     return no_content()
 
 
 def unfollow(call: Call) -> webob.Response:
     """DELETE /v1/switches/{dpid}/servers/{server}: this server stops and need not be waited for."""
-    dpid, _ = _switch(call)
+    dpid = _known_dpid(call)
     call.context.switchboard.unfollow(dpid, _server(call.path["server"]))
     return no_content()
 
 
-def _watch(call: Call, dpid: int, feed: PortFeed, given: dict[str, str]) -> webob.Response:
+def _watch(call: Call, dpid: int, given: dict[str, str]) -> webob.Response:
     environ = call.request.environ
     since = whole_number(given, "since", -1, range(2**63))
     server = _server(given["server"]) if "server" in given else None
@@ -71,11 +78,12 @@ def _watch(call: Call, dpid: int, feed: PortFeed, given: dict[str, str]) -> webo
     try:
         answer.app_iter = call.context.watchers.open(
             dpid,
-            feed,
             since=None if since < 0 else since,
             server=server,
             connection=environ["eventlet.input"].get_socket(),
         )
+    except NoSuchSwitch:
+        raise _unknown(dpid) from None
     except TooManyWatchers:
         raise Problem(
             HTTPStatus.SERVICE_UNAVAILABLE,
@@ -86,17 +94,28 @@ def _watch(call: Call, dpid: int, feed: PortFeed, given: dict[str, str]) -> webo
     return answer
 
 
-def _switch(call: Call) -> tuple[int, PortFeed]:
+def _dpid(call: Call) -> int:
+    """The dpid in the path, one that the caller may see. Raises `Problem` 403, 404."""
     text = call.path["dpid"]
     if not _DPID.fullmatch(text):
         raise Problem(HTTPStatus.NOT_FOUND, "a dpid is written as 16 lower-case hex digits")
     dpid = int(text, 16)
     if not _may_see(call, dpid):
         raise Problem(HTTPStatus.FORBIDDEN, "the token is bound to another switch")
-    feed = call.context.switchboard.feed(dpid)
-    if feed is None:
-        raise Problem(HTTPStatus.NOT_FOUND, f"switch {text} is not known: it never connected here")
-    return dpid, feed
+    return dpid
+
+
+def _known_dpid(call: Call) -> int:
+    dpid = _dpid(call)
+    if call.context.switchboard.feed(dpid) is None:
+        raise _unknown(dpid)
+    return dpid
+
+
+def _unknown(dpid: int) -> Problem:
+    return Problem(
+        HTTPStatus.NOT_FOUND, f"switch {dpid:016x} is not known: it never connected here"
+    )
 
 
 def _may_see(call: Call, dpid: int) -> bool:

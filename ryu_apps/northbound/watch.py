@@ -19,6 +19,7 @@ from eventlet.queue import Empty, LightQueue
 from eventlet.wsgi import WSGI_LOCAL
 
 from ryu_apps.binding.feed import Change, PortFeed
+from ryu_apps.binding.followers import LEASE
 from ryu_apps.binding.views import PortView, SwitchView
 from ryu_apps.northbound.registry import Registry
 from ryu_apps.registry import jsontext
@@ -31,9 +32,6 @@ LOG = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 3.0
 """How often a stream says that it is alive."""
-
-LEASE_SECONDS = 10
-"""How long after its last acknowledgement a follower is waited for. Told in each snapshot."""
 
 _SEND_SECONDS = 30
 """A reader that takes nothing for so long is given up; it can come back and catch up."""
@@ -52,17 +50,25 @@ class Switchboard(Protocol):
         """The feed of this switch; None where it is not known."""
 
     def follow(self, dpid: int, server: str) -> None:
-        """From now on wait for `server` before a binding on this switch is opened."""
+        """From now on wait for `server` before a binding on this switch is opened.
+
+        Makes the switch known, for a server may come before its switch. May block the calling
+        green thread, for the server's name is kept durably. Raises StoreUnavailable.
+        """
 
     def unfollow(self, dpid: int, server: str) -> None:
         """Do not wait for `server` any longer."""
 
-    def acknowledge(self, dpid: int, server: str, revision: int) -> None:
-        """`server` has applied all up to `revision`."""
+    def acknowledge(self, dpid: int, server: str, revision: int) -> bool:
+        """`server` has applied all up to `revision`; False if that is too old to be served."""
 
 
 class TooManyWatchers(Exception):
     """There are as many streams as there may be."""
+
+
+class NoSuchSwitch(Exception):
+    """There is no feed for this switch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,21 +94,23 @@ class Watchers:
     def open(
         self,
         dpid: int,
-        feed: PortFeed,
         *,
         since: int | None,
         server: str | None,
         connection: socket.socket,
     ) -> "WatchStream":
-        """A stream of `feed`, to be closed by the WSGI server. Raises `TooManyWatchers`.
+        """A stream of the switch's feed, to be closed by the WSGI server.
 
         With `server` the reader is a follower from before the first line on, so that no binding
-        slips past it.
+        slips past it. Raises `TooManyWatchers`, `NoSuchSwitch`, `StoreUnavailable`.
         """
         if self.count >= self.limit:
             raise TooManyWatchers
         if server is not None:
             self.switchboard.follow(dpid, server)
+        feed = self.switchboard.feed(dpid)
+        if feed is None:
+            raise NoSuchSwitch
         self.count += 1
         _bound_sending(connection, self.pace.send)
         return WatchStream(self, dpid, feed, since, connection)
@@ -208,7 +216,7 @@ class WatchStream:
             dpid=f"{self._dpid:016x}",
             revision=revision,
             hv_local_subnet=self._feed.hv_local_subnet,
-            lease=LEASE_SECONDS,
+            lease=LEASE,
         )
         yield from self._tell([(revision, view.ofport, view) for view in self._feed.ports()])
         yield self._event("in-sync", revision=revision)

@@ -1,11 +1,11 @@
-"""The flows of one bound port: A1, A2, N1, L1, R1, R2 of the talk, with its gaps closed.
+"""The flows of one bound port: A1, A2, N1, L1, R1, R2 of the talk, and R1s, with its gaps closed.
 
 Beyond the slides: only untagged frames match; N1 recirculates from conntrack, and L1 lets through
 to meta0 only what really carries the port's own hv-local address; R2 names the ct zone, since two
 ports may have the same MAC.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Network
 
 from ryu_apps.openflow.actions import (
@@ -41,7 +41,7 @@ class BoundPort:
 
 
 def droplet_flows(settings: BridgeSettings, meta: MetaPort, port: BoundPort) -> tuple[Flow, ...]:
-    """The six flows of a droplet's port, in the order of the talk.
+    """The flows of a droplet's port, in the order of the talk.
 
     Raises OfportOutOfRange where the port has no hv-local address.
     """
@@ -53,6 +53,7 @@ def droplet_flows(settings: BridgeSettings, meta: MetaPort, port: BoundPort) -> 
         nat_request(settings, port.ofport, port.mac, mark, cookie),
         fenced_request(settings, meta, port.ofport, cookie),
         reply_to_conntrack(settings, meta, port.ofport, port.mac, cookie),
+        reply_to_stale_mac(settings, meta, port.ofport, port.mac, cookie),
         reply_to_port(settings, meta, port.ofport, port.mac, (Output(port.ofport),), cookie),
     )
 
@@ -201,6 +202,23 @@ def reply_to_conntrack(
             ),
         ),
         cookie,
+    )
+
+
+def reply_to_stale_mac(
+    settings: BridgeSettings, meta: MetaPort, ofport: int, mac: str, cookie: int
+) -> Flow:
+    """R1s: R1 for a host whose neighbour table still has another MAC for the hv-local address.
+
+    After the ofport went to another droplet, or its droplet got another MAC, the host goes on
+    with the old one until it asks again, which may take it a minute.
+    """
+    reply = reply_to_conntrack(settings, meta, ofport, mac, cookie)
+    return replace(
+        reply,
+        priority=Priority.REPLY_STALE_MAC,
+        match=replace(reply.match, dl_dst=None),
+        actions=(SetDlDst(mac), *reply.actions),
     )
 
 

@@ -11,10 +11,11 @@ from ryu_apps.pipeline.addressing import Addressing
 
 
 class Priority(IntEnum):
-    """The priority ladder. The numbers above GUARD are the talk's."""
+    """The priority ladder. The numbers above GUARD are the talk's, but for REPLY_STALE_MAC."""
 
     ARP = 4030
     REPLY_UNTRACKED = 4012
+    REPLY_STALE_MAC = 4011
     PATH = 4010
     GUARD = 4000
     MISS = 0

@@ -17,6 +17,7 @@ from ryu_apps.pipeline.droplet_flows import (
     nat_request,
     reply_to_conntrack,
     reply_to_port,
+    reply_to_stale_mac,
 )
 from ryu_apps.pipeline.layout import BridgeSettings, MetaPort, Priority
 
@@ -27,7 +28,7 @@ _STAND_IN = 0x0200_0000_0000
 
 
 def waiting_flows(settings: BridgeSettings, meta: MetaPort, ofport: int) -> tuple[Flow, ...]:
-    """The six flows of a port that waits for its droplet; raises OfportOutOfRange."""
+    """The flows of a port that waits for its droplet; raises OfportOutOfRange."""
     cookie = settings.cookie.of_port(ofport)
     mac = mac_from_int(_STAND_IN | int(settings.addressing.hv_local(ofport)))
     remember = Move(Subfield("NXM_OF_ETH_SRC"), _LABEL)
@@ -38,6 +39,7 @@ def waiting_flows(settings: BridgeSettings, meta: MetaPort, ofport: int) -> tupl
         nat_request(settings, ofport, None, remember, cookie),
         fenced_request(settings, meta, ofport, cookie),
         reply_to_conntrack(settings, meta, ofport, mac, cookie),
+        reply_to_stale_mac(settings, meta, ofport, mac, cookie),
         reply_to_port(settings, meta, ofport, mac, restore, cookie),
     )
 

@@ -96,7 +96,7 @@ def decode_stored(data: bytes) -> Droplet:
 def read_droplet(
     document: Any, droplet_id: int | None = None, *, default_region: str | None = None
 ) -> Droplet:
-    """The droplet that `document`, JSON values, describes.
+    """The droplet that `document`, JSON values as `jsontext` reads them, describes.
 
     `droplet_id` is the id the sender addressed it by; without one the document must name it.
     `default_region` stands in for a region the document does not give. Raises

@@ -1,8 +1,9 @@
 """All connections of this controller, and what the registry and the northbound ask of them."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from time import monotonic
+from typing import Protocol
 
 from ryu.controller.controller import Datapath
 from ryu.lib import hub
@@ -10,6 +11,7 @@ from ryu.ofproto import ofproto_v1_3_parser as parser
 
 from ryu_apps.binding.feed import PortFeed
 from ryu_apps.binding.fleet import Fleet, Switch
+from ryu_apps.binding.followers import LEASE
 from ryu_apps.binding.views import SwitchState, SwitchView
 from ryu_apps.pipeline.layout import CookieMark
 from ryu_apps.southbound import encode, ovsdb
@@ -19,12 +21,25 @@ from ryu_apps.southbound.session import Session
 LOG = logging.getLogger(__name__)
 
 
+class ServerNames(Protocol):
+    """Where the names of followers are kept over restarts."""
+
+    def remember(self, dpid: int, name: str) -> None:
+        """This server follows this switch: durable when this returns."""
+
+    def forget(self, dpid: int, name: str, *, unless: Callable[[], bool]) -> None:
+        """It does not any more, `unless` it came back meanwhile."""
+
+
 class Switchboard:
     """The sessions by datapath. `ovsdb_url` is where bridges of this host are looked up."""
 
-    def __init__(self, fleet: Fleet, ovsdb_url: str) -> None:
+    def __init__(self, fleet: Fleet, servers: ServerNames, ovsdb_url: str) -> None:
         self._fleet = fleet
+        self._servers = servers
         self._ovsdb_url = ovsdb_url
+        # Leases of servers from an earlier life count from here.
+        self._started = monotonic()
         self._sessions: dict[Datapath, Session] = {}
         self._by_dpid: dict[int, Session] = {}
         self._refused: dict[Datapath, Switch] = {}
@@ -33,7 +48,7 @@ class Switchboard:
 
     def connected(self, datapath: Datapath) -> None:
         """A switch has finished its handshake."""
-        switch = self._fleet.switch(datapath.id, monotonic())
+        switch = self._switch(datapath.id)
         earlier = self._by_dpid.get(datapath.id)
         if earlier is not None:
             LOG.warning("switch %016x connected again before its old connection ended", switch.dpid)
@@ -92,26 +107,42 @@ class Switchboard:
         return switch.feed if switch is not None else None
 
     def follow(self, dpid: int, server: str) -> None:
-        """A metadata server follows the switch, known or still to come."""
-        self._fleet.switch(dpid, monotonic()).followers.follow(server, monotonic())
-        self._wake(dpid)
+        """A metadata server follows the switch, known or still to come.
+
+        Returns when its name is kept; raises StoreUnavailable.
+        """
+        self._servers.remember(dpid, server)
+        self._switch(dpid).followers.follow(server, monotonic())
 
     def unfollow(self, dpid: int, server: str) -> None:
         """A metadata server has stopped serving."""
-        self._fleet.switch(dpid, monotonic()).followers.unfollow(server)
+        switch = self._switch(dpid)
+        switch.followers.unfollow(server)
         self._wake(dpid)
+        self._servers.forget(dpid, server, unless=_is_back(switch, server))
 
     def acknowledge(self, dpid: int, server: str, revision: int) -> bool:
         """A metadata server answers from a view that has all changes up to `revision`.
 
         False: that view is too old to be served.
         """
-        switch = self._fleet.switch(dpid, monotonic())
-        current = switch.followers.acknowledge(server, revision, monotonic())
+        current = self._switch(dpid).followers.acknowledge(server, revision, monotonic())
         self._wake(dpid)
         return current
 
+    def forget_lapsed_servers(self) -> None:
+        """Forget the followers that have been silent for longer than a lease; never returns."""
+        while True:
+            hub.sleep(LEASE)
+            for dpid, switch in list(self._fleet.switches.items()):
+                for server in switch.followers.lapse(monotonic()):
+                    LOG.warning("switch %016x: metadata server %s is silent", dpid, server)
+                    self._servers.forget(dpid, server, unless=_is_back(switch, server))
+
     # --------------------------------------------------------------------------------------------
+
+    def _switch(self, dpid: int) -> Switch:
+        return self._fleet.switch(dpid, self._started)
 
     def _tell(self, dpids: Iterable[int], *names: str) -> None:
         for dpid in dpids:
@@ -153,6 +184,10 @@ class Switchboard:
             switch.warnings = (f"{error}: {_FAIL_MODE_UNKNOWN}",)
         for warning in switch.warnings:
             LOG.warning("switch %016x: %s", switch.dpid, warning)
+
+
+def _is_back(switch: Switch, server: str) -> Callable[[], bool]:
+    return lambda: server in switch.followers
 
 
 _FAIL_MODE_UNKNOWN = (

@@ -200,5 +200,14 @@ class Store(Protocol):
     def count(self) -> int:
         """How many droplets are stored."""
 
+    def servers(self) -> list[tuple[int, str]]:
+        """The (dpid, name) of every metadata server that is remembered."""
+
+    def remember_server(self, dpid: int, name: str) -> None:
+        """Keep durably that this metadata server follows this switch."""
+
+    def forget_server(self, dpid: int, name: str) -> None:
+        """It does not any more; one that is not remembered is no error."""
+
     def close(self) -> None:
         """Give everything back; the store cannot be used afterwards."""

@@ -8,7 +8,8 @@ APPLICATION_ID = 0x6F76736D
 """Marks the file as ours (`file` and we tell it from another's database): "ovsm"."""
 
 MIGRATIONS = (
-    # 1. Droplets with their claims and tags. dpid is text: 64 unsigned bits do not fit INTEGER.
+    # 1. Droplets with their claims and tags, and the metadata servers that follow switches.
+    # dpid is text: 64 unsigned bits do not fit INTEGER.
     # The region index needs no droplet_id: the rowid is part of every index entry.
     """
     CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
@@ -33,6 +34,11 @@ MIGRATIONS = (
         PRIMARY KEY (tag, droplet_id)
     ) WITHOUT ROWID;
     CREATE INDEX tag_droplet ON tag (droplet_id);
+    CREATE TABLE server (
+        dpid TEXT NOT NULL,
+        name TEXT NOT NULL,
+        PRIMARY KEY (dpid, name)
+    ) WITHOUT ROWID;
     """,
 )
 

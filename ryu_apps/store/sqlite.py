@@ -114,6 +114,22 @@ class SqliteStore:
         with self._read_lock, self._errors("read"):
             return self._reader.execute(query).fetchone()[0]
 
+    def servers(self) -> list[tuple[int, str]]:
+        """The (dpid, name) of every metadata server that is remembered."""
+        with self._read_lock, self._errors("read"):
+            rows = self._reader.execute("SELECT dpid, name FROM server")
+            return [(int(dpid, 16), name) for dpid, name in rows]
+
+    def remember_server(self, dpid: int, name: str) -> None:
+        """Keep durably that this metadata server follows this switch."""
+        with self._write_lock, self._errors("write"), self._transaction() as transaction:
+            transaction.remember_server(f"{dpid:016x}", name)
+
+    def forget_server(self, dpid: int, name: str) -> None:
+        """It does not any more."""
+        with self._write_lock, self._errors("write"), self._transaction() as transaction:
+            transaction.forget_server(f"{dpid:016x}", name)
+
     def close(self) -> None:
         """Close the file and let another process have it."""
         with self._write_lock, self._read_lock:
@@ -173,6 +189,14 @@ class _Transaction:
         query = "UPDATE counter SET value = value + ? WHERE name = ? RETURNING value"
         # fetchall: a statement left unfinished would keep the transaction from committing.
         return self._execute(query, (step, name)).fetchall()[0][0]
+
+    def remember_server(self, dpid: str, name: str) -> None:
+        """Add the server if it is not there."""
+        self._execute("INSERT OR IGNORE INTO server VALUES (?, ?)", (dpid, name))
+
+    def forget_server(self, dpid: str, name: str) -> None:
+        """Take the server out."""
+        self._execute("DELETE FROM server WHERE dpid = ? AND name = ?", (dpid, name))
 
     def do(self, change: Change) -> Outcome:
         """Do `change`, or return why not."""

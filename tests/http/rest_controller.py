@@ -30,6 +30,9 @@ from ryu_apps.store import open_store  # noqa: E402
 
 SUBNET = "100.127.0.0/16"
 
+TOO_OLD = 1
+"""The one revision that this switchboard does not take an acknowledgement of."""
+
 
 class Switchboard:
     """Feeds that a test moves by commands, and a record of what followers said."""
@@ -67,6 +70,7 @@ class Switchboard:
 
     def acknowledge(self, dpid, server, revision):
         self.followers.append(["acknowledge", dpid, server, revision])
+        return revision != TOO_OLD
 
     def do(self, command, dpid=None, **arguments):
         feed = self.feeds.get(dpid)

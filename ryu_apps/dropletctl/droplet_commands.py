@@ -1,0 +1,195 @@
+"""The commands about droplets: put, get, list, delete, import."""
+
+from typing import TYPE_CHECKING, Any, TextIO
+
+import click
+
+from ryu_apps.dropletctl import show
+from ryu_apps.dropletctl.documents import (
+    BadFile,
+    Batch,
+    Entry,
+    batches,
+    read_document,
+    read_entries,
+)
+from ryu_apps.dropletctl.options import (
+    Failure,
+    connection,
+    controller,
+    fault_line,
+    json_output,
+)
+
+if TYPE_CHECKING:
+    from ryu_apps.dropletctl.client import Client
+    from ryu_apps.dropletctl.errors import Refused
+    from ryu_apps.dropletctl.wire import BatchCounts
+
+MAX_DROPLET_ID = 2**32 - 1
+
+_ID = click.IntRange(1, MAX_DROPLET_ID)
+_TEXT_FILE = click.File("r", encoding="utf-8")
+
+
+@click.command(short_help="Register or replace a droplet.")
+@click.argument("words", nargs=-1, required=True, metavar="[ID] FILE")
+@click.option("--if-new", is_flag=True, help="Only if the droplet is not registered yet.")
+@click.option("--if-match", metavar="ETAG", help="Only if the droplet still has this ETag.")
+@json_output
+@connection
+@click.pass_context
+def put(
+    context: click.Context,
+    words: tuple[str, ...],
+    if_new: bool,
+    if_match: str | None,
+    as_json: bool,
+) -> None:
+    """Register a droplet, or replace its registration, by the JSON document in FILE (- is
+    standard input). The ID may be left out where the document names it."""
+    droplet_id, file = _id_and_file(context, words)
+    document = _read(file)
+    if droplet_id is None:
+        droplet_id = _id_of(document, file)
+    with controller(context) as client:
+        done = client.put_droplet(droplet_id, document, if_new=if_new, if_match=if_match)
+    if as_json:
+        show.print_json({"created": done.created, "etag": done.etag, "droplet": done.droplet})
+        return
+    click.echo(f"droplet {droplet_id} {'registered' if done.created else 'replaced'}")
+
+
+@click.command(short_help="Print a droplet's registration as JSON.")
+@click.argument("droplet_id", metavar="ID", type=_ID)
+@connection
+@click.pass_context
+def get(context: click.Context, droplet_id: int) -> None:
+    """Print a droplet's registration as JSON, as `put` takes it."""
+    with controller(context) as client:
+        show.print_json(client.get_droplet(droplet_id).droplet)
+
+
+@click.command("list", short_help="List the registered droplets.")
+@click.option("--tag", help="Only droplets with this tag.")
+@click.option("--region", help="Only droplets of this region.")
+@json_output
+@connection
+@click.pass_context
+def list_(context: click.Context, tag: str | None, region: str | None, as_json: bool) -> None:
+    """List the registered droplets, all of them. With --json a document a line, which `import`
+    takes."""
+    with controller(context) as client:
+        found = client.droplets(tag=tag, region=region)
+        if not as_json:
+            show.droplets(found)
+            return
+        for document in found:
+            show.print_json_line(document)
+
+
+@click.command()
+@click.argument("droplet_id", metavar="ID", type=_ID)
+@click.option("--if-match", metavar="ETAG", help="Only if the droplet still has this ETag.")
+@connection
+@click.pass_context
+def delete(context: click.Context, droplet_id: int, if_match: str | None) -> None:
+    """Remove a droplet's registration."""
+    with controller(context) as client:
+        client.delete_droplet(droplet_id, if_match=if_match)
+    click.echo(f"droplet {droplet_id} removed")
+
+
+@click.command("import", short_help="Register many droplets from a file.")
+@click.argument("file", type=_TEXT_FILE)
+@click.option(
+    "--batch",
+    "size",
+    type=click.IntRange(1, 100_000),
+    default=1000,
+    show_default=True,
+    help="Droplets in one transaction: all of them are registered, or none.",
+)
+@json_output
+@connection
+@click.pass_context
+def import_(context: click.Context, file: TextIO, size: int, as_json: bool) -> None:
+    """Register the droplets in FILE, which has a JSON document on each line or is one JSON array
+    of them. Stops at the first batch that is refused, with every fault in it."""
+    total = {"droplets": 0, "created": 0, "replaced": 0}
+    # The whole file first: one that breaks off in the middle registers nothing.
+    entries = _entries(file)
+    with controller(context) as client, _bar(len(entries)) as bar:
+        for batch in batches(entries, size):
+            _add(total, _register(client, batch, total["droplets"]))
+            bar.update(len(batch.entries))
+    if as_json:
+        show.print_json(total)
+        return
+    click.echo("{droplets} droplets: {created} new, {replaced} replaced".format(**total))
+
+
+def _register(client: "Client", batch: Batch, before: int) -> "BatchCounts":
+    from ryu_apps.dropletctl.errors import Refused
+
+    try:
+        return client.put_batch(entry.text for entry in batch.entries)
+    except Refused as error:
+        raise Failure(_why(error, batch, before)) from error
+
+
+def _why(error: "Refused", batch: Batch, before: int) -> str:
+    """What was refused, each fault by its place in the file, and what is registered now."""
+    lines = [f"{batch.span}: {error} ({error.status})"]
+    for fault in error.faults:
+        line = fault.get("line")
+        place = f"  {batch.entries[line - 1].place}:" if line else ""
+        lines.append(f"{place}{fault_line(fault)[1 if line else 0 :]}")
+    return "\n".join([*lines, _so_far(before)])
+
+
+def _so_far(registered: int) -> str:
+    if not registered:
+        return "Nothing was registered."
+    return f"The {registered} droplets before it are registered, nothing from there on is."
+
+
+def _add(total: dict[str, int], counts: "BatchCounts") -> None:
+    for name in total:
+        total[name] += counts[name]  # type: ignore[literal-required]
+
+
+def _bar(total: int) -> Any:
+    """A progress bar on standard error, if that is a terminal."""
+    error = click.get_text_stream("stderr")
+    return click.progressbar(length=total, show_pos=True, file=error, hidden=not error.isatty())
+
+
+def _entries(file: TextIO) -> list[Entry]:
+    try:
+        return list(read_entries(file))
+    except (BadFile, UnicodeDecodeError) as error:
+        raise Failure(f"{file.name}: {error}; nothing was registered") from error
+
+
+def _id_and_file(context: click.Context, words: tuple[str, ...]) -> tuple[int | None, TextIO]:
+    """The two forms of `put`: ID FILE and FILE."""
+    if len(words) > 2:
+        raise click.UsageError("one droplet at a time: [ID] FILE (many: import FILE)", context)
+    parameter = next(p for p in context.command.params if p.name == "words")
+    droplet_id = _ID.convert(words[0], parameter, context) if len(words) == 2 else None
+    return droplet_id, _TEXT_FILE.convert(words[-1], parameter, context)
+
+
+def _read(file: TextIO) -> dict[str, Any]:
+    try:
+        return read_document(file.read())
+    except (BadFile, UnicodeDecodeError) as error:
+        raise Failure(f"{file.name}: {error}") from error
+
+
+def _id_of(document: dict[str, Any], file: TextIO) -> int:
+    droplet_id = document.get("droplet_id")
+    if isinstance(droplet_id, int) and 1 <= droplet_id <= MAX_DROPLET_ID:
+        return droplet_id
+    raise Failure(f"{file.name} names no droplet_id (1 to {MAX_DROPLET_ID}); give it as ID")

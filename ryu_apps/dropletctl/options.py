@@ -1,0 +1,122 @@
+"""Options that several commands share, and the client they lead to.
+
+The connection's options may stand before or after the command's name; the later place wins.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+from click.core import ParameterSource
+
+from ryu_apps.dropletctl.connection import Given, Place, SetupError, find
+
+if TYPE_CHECKING:
+    from ryu_apps.dropletctl.client import Client
+    from ryu_apps.dropletctl.wire import Fault
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+class Failure(click.ClickException):
+    """The command did not do what was asked: its text on standard error, exit status 1."""
+
+    exit_code = 1
+
+
+def connection(function: _F) -> _F:
+    """Add the options that say where the controller is."""
+    options = (
+        _option("url", str, "The controller's REST interface.  [http://127.0.0.1:8080]", "URL"),
+        _option("token", str, "The token to show; safer as an environment variable.", "TOKEN"),
+        _option("tokens_file", _FILE, "Where to read the token.  [<state_dir>/tokens]", "FILE"),
+        config_file,
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def config_file(function: _F) -> _F:
+    """Add the option that names the controller's configuration file."""
+    text = "The configuration of controller and server.  [/etc/ovs-metadata.conf, if it is there]"
+    return _option("config_file", _FILE, text, "FILE")(function)
+
+
+def given(context: click.Context) -> Given:
+    """What the connection's options said so far."""
+    return context.find_root().ensure_object(dict).setdefault("given", Given())
+
+
+json_output = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+
+
+@contextmanager
+def controller(context: click.Context) -> Iterator["Client"]:
+    """The client for the controller the options point at; turns its failures into ours."""
+    # urllib3 takes a while to import, which `--help` and `host-setup` need not pay.
+    from ryu_apps.dropletctl.client import Client
+    from ryu_apps.dropletctl.errors import ClientError
+
+    place = _place(context)
+    with Client(place.url, place.token) as client:
+        try:
+            yield client
+        except ClientError as error:
+            raise Failure(_explain(error, place)) from error
+
+
+def _option(name: str, kind: Any, text: str, metavar: str) -> Callable[[_F], _F]:
+    return click.option(
+        f"--{name.replace('_', '-')}",
+        name,
+        type=kind,
+        metavar=metavar,
+        envvar=f"DROPLETCTL_{name.upper()}",
+        expose_value=False,
+        callback=_remember,
+        help=text,
+    )
+
+
+def _remember(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
+    """Keep what an option said. An environment variable gives way to what was said before it."""
+    name = str(parameter.name)
+    said = given(context)
+    typed = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    if value is not None and (typed or getattr(said, name) is None):
+        context.find_root().obj["given"] = replace(said, **{name: value})
+    return value
+
+
+def _place(context: click.Context) -> Place:
+    try:
+        return find(given(context))
+    except SetupError as error:
+        raise Failure(str(error)) from error
+
+
+def _explain(error: Exception, place: Place) -> str:
+    """The error in words that lead to its mend."""
+    from ryu_apps.dropletctl.errors import Forbidden, Refused, Unauthorized, Unreachable
+
+    match error:
+        case Unreachable():
+            return f"{error}\n(--url or DROPLETCTL_URL points elsewhere)"
+        case Unauthorized() | Forbidden():
+            return f"{place.url} refuses the token of {place.token_source}: {error}"
+        case Refused():
+            faults = [fault_line(fault) for fault in error.faults]
+            return "\n".join([f"{place.url}: {error} ({error.status})", *faults])
+    return str(error)
+
+
+def fault_line(fault: "Fault") -> str:
+    """One fault of a document on a line: where, then what."""
+    pointer = fault.get("pointer", "").removeprefix("#")
+    return f"  {pointer + ': ' if pointer else ''}{fault['detail']}"

@@ -1,0 +1,52 @@
+"""The metadata servers known to follow a switch, kept over restarts of the controller.
+
+A controller that starts must wait for the servers of its earlier life, which may still answer from
+an older view. It knows them by name from here. The store blocks, so calls go through `offload`.
+"""
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from eventlet import tpool
+from eventlet.semaphore import Semaphore
+
+from ryu_apps.store.interface import Store, StoreUnavailable
+
+LOG = logging.getLogger(__name__)
+
+
+class KnownServers:
+    """Names of metadata servers by dpid."""
+
+    def __init__(self, store: Store, *, offload: Callable[..., Any] = tpool.execute) -> None:
+        self._store = store
+        self._offload = offload
+        # Writes in the order of the calls: a server that comes back must not be forgotten after.
+        self._order = Semaphore(1)
+        self._names: dict[int, set[str]] = {}
+        for dpid, name in offload(store.servers):
+            self._names.setdefault(dpid, set()).add(name)
+
+    def of(self, dpid: int) -> Iterable[str]:
+        """The servers that follow this switch, as far as is known."""
+        return tuple(self._names.get(dpid, ()))
+
+    def remember(self, dpid: int, name: str) -> None:
+        """This server follows this switch: durable when this returns. Raises StoreUnavailable."""
+        with self._order:
+            if name not in self._names.get(dpid, ()):
+                self._offload(self._store.remember_server, dpid, name)
+                self._names.setdefault(dpid, set()).add(name)
+
+    def forget(self, dpid: int, name: str, *, unless: Callable[[], bool] = bool) -> None:
+        """It has stopped, or has been silent too long, `unless` it came back meanwhile."""
+        with self._order:
+            if name in self._names.get(dpid, ()) and not unless():
+                try:
+                    self._offload(self._store.forget_server, dpid, name)
+                except StoreUnavailable as error:
+                    # Its name stays, and it is waited for once more after a restart: no harm.
+                    LOG.error("%s", error)
+                else:
+                    self._names[dpid].discard(name)

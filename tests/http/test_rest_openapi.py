@@ -1,0 +1,106 @@
+"""The OpenAPI description is valid, tells each call and no other; real answers have its shapes."""
+
+import re
+
+import jsonschema
+import pytest
+from openapi_spec_validator import validate
+
+from ryu_apps.northbound.openapi import description
+from ryu_apps.northbound.rest import ROUTES
+from tests.http.rest_harness import DPID, DPID_TEXT, RestController, droplet
+
+
+@pytest.fixture(scope="module")
+def controller(tmp_path_factory):
+    controller = RestController(tmp_path_factory.mktemp("state"), pace={"heartbeat": 0.2})
+    controller.put(7, droplet("tap7", tags=["a"]) | {"user_data_base64": "AP8="})
+    controller.do("connect", dpid=DPID)
+    controller.do("publish", dpid=DPID, ofport=7, name="tap7", droplet_id=7)
+    controller.do("publish", dpid=DPID, ofport=8, name="up")
+    yield controller
+    controller.kill()
+
+
+def check(name, value):
+    """Hold `value` against the schema of this name."""
+    document = description()
+    schema = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
+    jsonschema.Draft202012Validator(schema).validate(value)
+
+
+def test_the_description_is_valid_openapi():
+    validate(description())
+
+
+def test_each_route_is_described_and_nothing_else():
+    described = {
+        (method.upper(), path)
+        for path, item in description()["paths"].items()
+        for method in item
+        if method != "parameters"
+    }
+    assert described == {(route.method, route.path) for route in ROUTES}
+
+
+def test_the_parameters_of_each_path_are_described():
+    for path, item in description()["paths"].items():
+        names = {p["name"] for p in item.get("parameters", []) if p["in"] == "path"}
+        assert names == set(re.findall(r"{(\w+)}", path)), path
+
+
+def test_who_needs_no_token_is_described_so():
+    for route in ROUTES:
+        operation = description()["paths"][route.path][route.method.lower()]
+        assert (operation.get("security") == []) == (route.roles is None), route.path
+        assert ("401" in operation["responses"]) == (route.roles is not None), route.path
+
+
+def test_it_is_served(controller):
+    assert controller.get("/v1/openapi.json").json == description()
+
+
+@pytest.mark.parametrize(
+    ("schema", "path"),
+    [
+        ("Droplet", "/v1/droplets/7"),
+        ("DropletPage", "/v1/droplets"),
+        ("SwitchList", "/v1/switches"),
+        ("PortList", f"/v1/switches/{DPID_TEXT}/ports"),
+        ("ServiceStatus", "/healthz"),
+        ("ServiceStatus", "/readyz"),
+        ("Problem", "/v1/droplets/8"),
+        ("Problem", "/v1/droplets?x=1"),
+    ],
+)
+def test_answers_have_the_shapes_described(controller, schema, path):
+    check(schema, controller.get(path).json)
+
+
+def test_refusals_and_counts_have_the_shapes_described(controller):
+    check("Problem", controller.put(8, droplet("tap7")).json)
+    check("Problem", controller.put(8, {"x": 1}).json)
+    check("Problem", controller.request("POST", "/v1/droplets", [{}, 5]).json)
+    counts = controller.request("POST", "/v1/droplets", [{"droplet_id": 9, **droplet("tap9")}])
+    check("BatchCounts", counts.json)
+    check("DropletInput", droplet("tap9"))
+    check("BatchDroplet", {"droplet_id": 9, **droplet("tap9")})
+
+
+def test_events_have_the_shapes_described(controller):
+    with controller.watch() as watch:
+        seen = {watch.line()["event"]}
+        controller.do("in-sync", dpid=DPID)
+        events = watch.until("in-sync")
+        controller.do("remove", dpid=DPID, ofport=8)
+        events += [watch.event(), watch.line()]
+    for event in events:
+        check("WatchEvent", event)
+        seen.add(event["event"])
+    assert seen == {"waiting", "snapshot", "port", "in-sync", "gone", "heartbeat"}
+
+
+def test_the_shapes_refuse_something():
+    for name, value in (("Droplet", {}), ("WatchEvent", {"event": "x"}), ("Port", {"name": ""})):
+        with pytest.raises(jsonschema.ValidationError):
+            check(name, value)

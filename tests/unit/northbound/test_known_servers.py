@@ -1,0 +1,76 @@
+"""The names of metadata servers over restarts of the controller, in a real store."""
+
+import pytest
+
+from ryu_apps.northbound.servers import KnownServers
+from ryu_apps.store import open_store
+from ryu_apps.store.interface import StoreUnavailable
+
+
+def at_once(function, *arguments):
+    return function(*arguments)
+
+
+@pytest.fixture
+def reopen(tmp_path):
+    """Open the store as a fresh controller would; the one before is closed."""
+    stores = []
+
+    def open_again():
+        if stores:
+            stores.pop().close()
+        stores.append(open_store(f"sqlite://{tmp_path}/registry.db"))
+        return KnownServers(stores[0], offload=at_once)
+
+    yield open_again
+    stores.pop().close()
+
+
+def test_a_server_is_known_after_a_restart(reopen):
+    reopen().remember(0xFF00000000000001, "vm-0")
+    assert list(reopen().of(0xFF00000000000001)) == ["vm-0"]
+
+
+def test_servers_are_known_by_switch(reopen):
+    servers = reopen()
+    servers.remember(1, "a")
+    servers.remember(2, "b")
+    assert (list(servers.of(1)), list(servers.of(2)), list(servers.of(3))) == (["a"], ["b"], [])
+
+
+def test_one_that_stopped_is_not_waited_for_after_a_restart(reopen):
+    servers = reopen()
+    servers.remember(1, "a")
+    servers.forget(1, "a")
+    assert list(reopen().of(1)) == []
+
+
+def test_one_that_came_back_is_not_forgotten(reopen):
+    servers = reopen()
+    servers.remember(1, "a")
+    servers.forget(1, "a", unless=lambda: True)
+    assert list(reopen().of(1)) == ["a"]
+
+
+def test_a_name_that_cannot_be_kept_is_not_followed(reopen, monkeypatch):
+    servers = reopen()
+
+    def fail(dpid, name):
+        raise StoreUnavailable("disk full")
+
+    monkeypatch.setattr(servers._store, "remember_server", fail)
+    with pytest.raises(StoreUnavailable):
+        servers.remember(1, "a")
+    assert list(servers.of(1)) == []
+
+
+def test_a_name_that_cannot_be_forgotten_stays(reopen, monkeypatch):
+    servers = reopen()
+    servers.remember(1, "a")
+
+    def fail(dpid, name):
+        raise StoreUnavailable("disk full")
+
+    monkeypatch.setattr(servers._store, "forget_server", fail)
+    servers.forget(1, "a")
+    assert list(servers.of(1)) == ["a"]
