@@ -19,7 +19,7 @@ STATUS_FILE ?=
 
 RYU_WHEEL := .build/wheels/ryu-4.34+ovsmetadata.1-py3-none-any.whl
 
-.PHONY: help demo test check bench run clean venv build-packages network-packages
+.PHONY: help demo test check bench run clean venv build-packages network-packages bench-packages
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -37,7 +37,7 @@ test: venv network-packages ## every test (root; an ordinary user's run leaves o
 check: venv network-packages ## the tests that take under a minute and need no root, and the style
 	@exec .venv/bin/python -m pytest -m "not root and not slow"
 
-bench: venv network-packages ## measurements; they print figures and judge nothing
+bench: venv bench-packages ## measurements; they print figures and judge nothing
 	@exec .venv/bin/python -m bench
 
 run: venv network-packages ## controller and metadata server on this host's own bridge, BRIDGE=br0 (root)
@@ -55,6 +55,9 @@ build-packages:
 
 network-packages:
 	@scripts/install-packages network
+
+bench-packages:
+	@scripts/install-packages bench
 
 $(RYU_WHEEL): third_party/ryu/build-wheel third_party/ryu/ryu-4.34.patch third_party/ryu/sdist.txt | build-packages
 	@python=$$(scripts/find-python $(PYTHON))

@@ -1,0 +1,55 @@
+"""`metadata-http --config-file FILE`: argv -> settings -> serve.
+
+Exit status: 0 stopped as asked, 1 failed while starting or running, 2 wrong usage or settings.
+"""
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from metadata_http import ovsdb, server, wsgi
+from metadata_http.settings import Settings, SettingsError, load
+
+log = logging.getLogger("metadata_http")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the metadata server; the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="metadata-http", description="Answers droplets at 169.254.169.254."
+    )
+    parser.add_argument("--config-file", type=Path, metavar="FILE", help="options' ini file")
+    options = parser.parse_args(arguments)
+    try:
+        settings = load(options.config_file)
+    except SettingsError as fault:
+        print(f"metadata-http: {fault}", file=sys.stderr)
+        return 2
+    logging.basicConfig(
+        level=settings.log_level.upper(),
+        format="%(asctime)s %(levelname)s %(process)d %(name)s: %(message)s",
+    )
+    try:
+        dpid = settings.dpid or ovsdb.wait_for_dpid(settings.bridge, settings.ovsdb)
+        log.info("serving bridge %s", dpid)
+        server.serve(settings, _starter(settings, dpid), wsgi.service.stop)
+    except (OSError, ovsdb.NoOvsVsctl) as fault:
+        log.critical("%s", fault)
+        return 1
+    except KeyboardInterrupt:
+        return 0
+    return 0
+
+
+def _starter(settings: Settings, dpid: str) -> Callable[[], Callable]:
+    def start() -> Callable:
+        wsgi.service.start(settings, dpid)
+        return wsgi.application
+
+    return start
+
+
+if __name__ == "__main__":
+    sys.exit(main())

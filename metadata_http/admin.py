@@ -1,0 +1,100 @@
+"""Health, readiness and metrics for the operator, on loopback and on a port of their own.
+
+Shell. Never on the socket droplets reach; `settings` refuses any other than a loopback address.
+"""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from prometheus_client import PROCESS_COLLECTOR as PROCESS
+from prometheus_client import CollectorRegistry, Counter, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+
+_PREFIX = "metadata_http"
+
+
+class AnswerCounter:
+    """Counts answers by status, with one lookup where the status was seen before."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._counter = Counter(
+            f"{_PREFIX}_answers", "Answers by HTTP status", ["status"], registry=registry
+        )
+        self._children: dict[int, Any] = {}
+
+    def count(self, status: int) -> None:
+        """One more answer with `status`."""
+        child = self._children.get(status)
+        if child is None:
+            child = self._children[status] = self._counter.labels(str(status))
+        child.inc()
+
+
+Report = Callable[[], dict[str, Any]]
+
+
+class _Gauges:
+    """The report's numbers as gauges, read when they are asked for."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+
+    def collect(self) -> Iterator[Metric]:
+        """As prometheus_client asks for it."""
+        for name, value in self._report().items():
+            if isinstance(value, bool | int | float):
+                yield GaugeMetricFamily(f"{_PREFIX}_{name}", f"{name} of /readyz", float(value))
+
+
+class Admin:
+    """`/healthz`, `/readyz` and `/metrics`; `report` must hold `ready` and whatever explains it."""
+
+    def __init__(self, host: str, port: int, registry: CollectorRegistry, report: Report) -> None:
+        registry.register(_Gauges(report))
+        registry.register(PROCESS)
+        self._server = ThreadingHTTPServer((host, port), _handler(registry, report))
+        self._server.daemon_threads = True
+
+    @property
+    def address(self) -> str:
+        """What it listens on, with the port the system chose where 0 was asked for."""
+        host, port, *_ = self._server.server_address
+        return f"{host!s}:{port}"
+
+    def start(self) -> None:
+        """Serve on a thread of its own, which ends with the process."""
+        threading.Thread(target=self._server.serve_forever, name="admin", daemon=True).start()
+
+
+def _handler(registry: CollectorRegistry, report: Report) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        timeout = 10
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            path = self.path.partition("?")[0]
+            if path == "/healthz":
+                self._send(200, "text/plain", b"ok\n")
+            elif path == "/readyz":
+                state = report()
+                body = json.dumps(state).encode() + b"\n"
+                self._send(200 if state["ready"] else 503, "application/json", body)
+            elif path == "/metrics":
+                self._send(200, "text/plain; version=0.0.4", generate_latest(registry))
+            else:
+                self._send(404, "text/plain", b"/healthz, /readyz or /metrics\n")
+
+        def _send(self, status: int, content_type: str, body: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", content_type)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Scrapes are no events."""
+
+    return Handler

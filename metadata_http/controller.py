@@ -1,0 +1,114 @@
+"""The controller's REST as this server uses it: the watch stream and its acknowledgements.
+
+Shell: HTTP with urllib3, no decisions. What matters to the caller is told apart by type:
+`Refused` (nobody listens: the controller is dead) and `Unavailable` (anything else).
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import urllib3
+
+_CONNECT_TIMEOUT = 2.0
+# A droplet's line holds its whole document and user data; more than this is no such line.
+_LINE_LIMIT = 16 << 20
+_READ_SIZE = 1 << 16
+
+
+class Unavailable(Exception):
+    """The controller does not answer as it should; the text says what happened."""
+
+
+class Refused(Unavailable):
+    """Nobody listens at the controller's address."""
+
+
+class Stream:
+    """The lines of an open watch stream."""
+
+    def __init__(self, url: str, response: urllib3.BaseHTTPResponse) -> None:
+        self._url = url
+        self._response = response
+
+    def batches(self) -> Iterator[list[bytes]]:
+        """Whole lines, as many at a time as have arrived. Raises Unavailable when it ends."""
+        rest = b""
+        while True:
+            try:
+                data = self._response.read1(_READ_SIZE)
+            except (urllib3.exceptions.HTTPError, OSError) as fault:
+                raise Unavailable(f"{self._url}: the stream broke: {_reason(fault)}") from fault
+            if not data:
+                raise Unavailable(f"{self._url}: the stream ended")
+            *lines, rest = (rest + data).split(b"\n")
+            if len(rest) > _LINE_LIMIT:
+                raise Unavailable(f"{self._url}: a line of over {_LINE_LIMIT} bytes")
+            if lines:
+                yield lines
+
+    def abort(self) -> None:
+        """End a read that another thread is waiting in."""
+        self._response.shutdown()
+
+    def close(self) -> None:
+        """Give the connection up."""
+        self._response.close()
+
+
+class Controller:
+    """One controller's URL. `token` is asked before each connect: the file may come later.
+
+    `timeout` is how many seconds of silence make a broken connection.
+    """
+
+    def __init__(self, url: str, token: Callable[[], str], timeout: float = 10.0) -> None:
+        self.url = url.rstrip("/")
+        self._token = token
+        self.timeout = timeout
+        self._pool = urllib3.PoolManager(num_pools=1, maxsize=2, retries=False)
+
+    def watch(self, dpid: str, server: str, since: int | None) -> Stream:
+        """Follow the ports of `dpid` as `server`, from revision `since` on where it is known."""
+        query: dict[str, Any] = {"watch": "true", "server": server}
+        if since is not None:
+            query["since"] = since
+        path = f"/v1/switches/{dpid}/ports?{urlencode(query)}"
+        return Stream(self.url, self._call("GET", path, preload_content=False))
+
+    def acknowledge(self, dpid: str, server: str, revision: int) -> None:
+        """Say that `server` answers from a view that has all changes up to `revision`."""
+        self._call("PUT", _server_path(dpid, server), json={"revision": revision})
+
+    def leave(self, dpid: str, server: str) -> None:
+        """Say that `server` answers nobody any more."""
+        self.timeout = _CONNECT_TIMEOUT
+        self._call("DELETE", _server_path(dpid, server))
+
+    def _call(self, method: str, path: str, **arguments: Any) -> urllib3.BaseHTTPResponse:
+        headers = {"Authorization": f"Bearer {self._token()}"}
+        timeout = urllib3.Timeout(connect=_CONNECT_TIMEOUT, read=self.timeout)
+        try:
+            response = self._pool.request(
+                method,
+                self.url + path,
+                headers=headers,
+                timeout=timeout,
+                redirect=False,
+                **arguments,
+            )
+        except (urllib3.exceptions.HTTPError, OSError) as fault:
+            kind = Refused if isinstance(fault.__cause__, ConnectionRefusedError) else Unavailable
+            raise kind(f"{self.url}: {_reason(fault)}") from fault
+        if response.status not in (200, 204):
+            response.close()
+            raise Unavailable(f"{self.url}: {method} {path.split('?')[0]}: HTTP {response.status}")
+        return response
+
+
+def _server_path(dpid: str, server: str) -> str:
+    return f"/v1/switches/{dpid}/servers/{quote(server, safe='')}"
+
+
+def _reason(fault: BaseException) -> str:
+    return str(fault.__cause__ or fault)

@@ -1,0 +1,151 @@
+"""The snapshot file: the view on disk, in the watch stream's own words.
+
+Shell. A full view, then each change appended as its line arrived, and after each acknowledgement
+until when the view may be served. Changes are written before they are acknowledged, so whatever a
+new process loads is at least what the controller was told; the time in it, on the machine's boot
+clock, ends on its own. Loading is the same code that follows the stream.
+
+A changed line needs no fsync: what survives a killed process is enough, for after a power cut the
+switch has no flows until a controller is heard again.
+"""
+
+import fcntl
+import json
+import logging
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from metadata_http.lease import Lease
+from metadata_http.view import Following, View, advance, snapshot
+
+log = logging.getLogger(__name__)
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_HEADER = {"event": "journal", "version": 1}
+
+
+class Journal:
+    """The snapshot file of one server. Raises OSError where the disk does.
+
+    Whoever has the lock file locked owns the journal; `Journal` itself does not lock.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: int | None = None
+        self._lines = 0
+        self._limit = 0
+
+    def load(self, dpid: str, now: float) -> tuple[View | None, Lease]:
+        """The view as last written, and how long it may be served; (None, over) without one."""
+        try:
+            lines = self.path.read_bytes().split(b"\n")[:-1]  # a line cut short was not acted on
+        except FileNotFoundError:
+            return None, Lease()
+        try:
+            header, *events = [json.loads(line) for line in lines]
+            following = advance(Following(), events, now)
+        except ValueError as fault:
+            log.error("%s is no snapshot, passing it over: %s", self.path, fault)
+            return None, Lease()
+        view = following.view
+        if view is None or view.dpid != dpid:
+            log.error("%s holds no view of bridge %s, passing it over", self.path, dpid)
+            return None, Lease()
+        until = [event["until"] for event in events if event["event"] == "confirmed"]
+        same_boot = header == _header()
+        return view, Lease(float(until[-1])) if until and same_boot else Lease()
+
+    def rewrite(self, view: View, lease: Lease) -> None:
+        """Replace the file by `view` alone: whole or not at all, also over a power cut."""
+        events = [_header(), *snapshot(view), _confirmed(lease)]
+        temporary = self.path.with_name(f"{self.path.name}.new")
+        temporary.unlink(missing_ok=True)
+        file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+        try:
+            _write(file, b"".join(_line(event) for event in events))
+            os.fsync(file)
+            os.rename(temporary, self.path)
+        except OSError:
+            os.close(file)
+            raise
+        self._close()
+        self._file, self._lines, self._limit = file, 0, 2 * len(events) + 256
+        _sync_folder(self.path.parent)
+
+    def append(self, lines: Iterable[bytes], view: View, lease: Lease) -> None:
+        """Add changes as they came; `view` is what they lead to."""
+        data = [line + b"\n" for line in lines]
+        self._lines += len(data)
+        if self._file is None or self._lines > self._limit:
+            self.rewrite(view, lease)
+            return
+        try:
+            _write(self._file, b"".join(data))
+        except OSError:
+            self._close()  # the last line may be half there: the next write starts anew
+            raise
+
+    def confirm(self, view: View, lease: Lease) -> None:
+        """The view in the file may be served as long as `lease` holds."""
+        self.append([_line(_confirmed(lease))[:-1]], view, lease)
+
+    def discard(self) -> None:
+        """Take the file away: better none than one that is behind."""
+        self._close()
+        self.path.unlink(missing_ok=True)
+
+    def _close(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+
+def claim_slot(base: Path) -> tuple[int, Path, int]:
+    """Take the lowest free slot of the servers that share `base`: (slot, journal path, lock).
+
+    A slot is a server's name with the controller and its snapshot file. It is free again the
+    moment its process is gone, however it went, so the next process carries on in its place.
+    Keep the lock (a file descriptor) open for as long as the slot is used.
+    """
+    base.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    slot = 0
+    while True:
+        path = base if slot == 0 else base.with_name(f"{base.name}.{slot}")
+        lock = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            slot += 1
+        else:
+            return slot, path, lock
+
+
+def _header() -> dict[str, Any]:
+    return {**_HEADER, "boot_id": _BOOT_ID.read_text("ascii").strip()}
+
+
+def _confirmed(lease: Lease) -> dict[str, Any]:
+    # JSON has no infinity; zero is over as well.
+    return {"event": "confirmed", "until": max(lease.until, 0.0)}
+
+
+def _line(event: dict[str, Any]) -> bytes:
+    return json.dumps(event, separators=(",", ":")).encode("ascii") + b"\n"
+
+
+def _write(file: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(file, view) :]
+
+
+def _sync_folder(folder: Path) -> None:
+    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)

@@ -1,0 +1,148 @@
+"""The WSGI server (granian): the listening socket, its limits, workers and signals.
+
+Shell; the only module that knows granian. Why granian: docs/decisions/0005-wsgi-server.md.
+"""
+
+import ctypes
+import logging
+import os
+import resource
+import signal
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from granian._granian import SocketHolder
+from granian.constants import Interfaces
+from granian.http import HTTP1Settings
+from granian.server.mp import MPServer
+
+from metadata_http.settings import Address, Settings
+
+log = logging.getLogger(__name__)
+
+_BACKLOG = 4096
+_IP_FREEBIND = 15  # linux/in.h; Python's socket module has no name for it
+_SYSTEMD_FIRST_FD = 3  # sd_listen_fds(3)
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+_DEFER = 5  # seconds
+_USER_TIMEOUT = 30_000  # milliseconds
+_KEEPALIVE = 60  # seconds
+
+
+def listening_socket(address: Address) -> socket.socket:
+    """The socket droplets reach: the one systemd passed, else a new one. Raises OSError.
+
+    With a socket passed in, connections wait through a restart and none is refused. With one of
+    our own SO_REUSEPORT lets the next process listen before the old one stops, and IP_FREEBIND
+    lets this one start before the bridge's metadata port has its address.
+    """
+    if os.environ.get("LISTEN_PID") == str(os.getpid()):
+        passed = socket.socket(fileno=_SYSTEMD_FIRST_FD)
+        _limit(passed)
+        return passed
+    made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    made.setsockopt(socket.SOL_IP, _IP_FREEBIND, 1)
+    _limit(made)
+    try:
+        made.bind((address.host, address.port))
+    except OSError as fault:
+        raise OSError(fault.errno, f"{fault.strerror}: listen {address}") from fault
+    return made
+
+
+def _limit(listener: socket.socket) -> None:
+    """What the kernel does for us on each accepted socket."""
+    # We see a connection when its request is there: silence costs us nothing, and a connection
+    # taken while stopping is answered rather than closed before it was read.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, _DEFER)
+    # granian has no time limit for a client that does not read its answer.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _USER_TIMEOUT)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEPALIVE)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+class _Server(MPServer):
+    """granian with a listening socket of ours, shared by the workers.
+
+    So a worker that dies takes no queued connection with it.
+    """
+
+    def __init__(self, listener: socket.socket, **options: Any) -> None:
+        super().__init__(**options)
+        self._listener = listener
+
+    def _init_shared_socket(self) -> None:
+        self._shd = SocketHolder(self._listener.fileno(), False, self.backlog)
+        self._sso = self._listener
+
+
+def serve(settings: Settings, start: Callable[[], Callable], stop: Callable[[], None]) -> None:
+    """Serve until SIGTERM or SIGINT, then finish what was taken. Raises OSError.
+
+    In each worker `start` gives the WSGI callable and `stop` is called after the last answer.
+    Raises SystemExit(1) when the workers keep dying.
+    """
+    listener = listening_socket(settings.listen)
+    _raise_file_limit(settings.max_connections)
+    host, port = listener.getsockname()[:2]
+    log.info("listening on %s:%s, %d worker(s)", host, port, settings.workers)
+    server = _Server(
+        listener,
+        target="metadata_http.wsgi:application",
+        address=host,
+        port=port,
+        interface=Interfaces.WSGI,
+        workers=settings.workers,
+        blocking_threads=settings.threads,
+        http="1",
+        websockets=False,
+        backlog=_BACKLOG,
+        # granian counts connections, not requests, against this.
+        backpressure=settings.max_connections,
+        http1_settings=HTTP1Settings(
+            header_read_timeout=settings.header_timeout * 1000,
+            max_buffer_size=settings.max_header_bytes,
+        ),
+        respawn_failed_workers=True,
+        workers_kill_timeout=settings.stop_timeout,
+        log_level=settings.log_level,
+        log_dictconfig={"loggers": {"_granian": {"handlers": [], "propagate": True}}},
+    )
+    parent = os.getpid()
+
+    def worker(*arguments: Any) -> None:
+        _begin_worker(parent)
+        try:
+            MPServer._spawn_wsgi_worker(*arguments)
+        except OSError as fault:
+            log.critical("%s", fault)
+            raise SystemExit(1) from fault
+        finally:
+            stop()
+
+    server.serve(spawn_target=worker, target_loader=start, wrap_loader=False)
+
+
+def _begin_worker(parent: int) -> None:
+    # Until the server's own handlers stand, the parent's inherited ones would swallow a signal.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # A worker must not outlive a killed parent: it would hold the port and its name for ever.
+    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
+    if os.getppid() != parent:
+        raise SystemExit("the parent process has gone")
+
+
+def _raise_file_limit(connections: int) -> None:
+    wanted = connections + 256
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < wanted:
+        limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+        if limit < wanted:
+            log.warning("only %d open files: fewer than max_connections needs", limit)

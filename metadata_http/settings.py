@@ -1,0 +1,252 @@
+"""The options of [metadata_http]: type, default, reason; and the frozen values read from a file.
+
+Shell only in that it reads the file. A bad value is one `SettingsError` naming the option, the
+value and the file. Of the controller's section only what both processes must agree on is read.
+"""
+
+from dataclasses import dataclass
+from ipaddress import AddressValueError, IPv4Address
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from oslo_config import cfg, types
+
+GROUP = "metadata_http"
+SHARED_GROUP = "metadata"
+
+
+class SettingsError(ValueError):
+    """The operator's fault: what is wrong, with which value, and where it stands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """An IPv4 address and TCP port to listen on."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+def _address(text: str) -> Address:
+    host, _, port = text.rpartition(":")
+    try:
+        IPv4Address(host)
+    except AddressValueError:
+        raise ValueError(f"{text!r} is not IPV4ADDRESS:PORT") from None
+    if not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise ValueError(f"{text!r} has no port from 0 to 65535")
+    return Address(host, int(port))
+
+
+def _loopback_address(text: str) -> Address:
+    address = _address(text)
+    if not IPv4Address(address.host).is_loopback:
+        raise ValueError(f"{text!r} is not on loopback: droplets could reach it")
+    return address
+
+
+def _dpid(text: str) -> str:
+    digits = text.lower().removeprefix("0x")
+    if len(digits) != 16 or not set(digits) <= set("0123456789abcdef"):
+        raise ValueError(f"{text!r} is not 16 hex digits")
+    return digits
+
+
+def _url(text: str) -> str:
+    url = urlsplit(text)
+    if url.scheme not in ("http", "https") or not url.hostname:
+        raise ValueError(f"{text!r} is no http or https URL")
+    return text.rstrip("/")
+
+
+OPTIONS = (
+    cfg.Opt(
+        "listen",
+        type=_address,
+        default="169.254.169.254:80",
+        help="Address and port droplets reach. The address may come later than this process.",
+    ),
+    cfg.Opt(
+        "admin_listen",
+        type=_loopback_address,
+        default="127.0.0.1:9180",
+        help="Health and metrics, on loopback only: droplets must not reach them. The second "
+        "worker takes the next port, and so on.",
+    ),
+    cfg.Opt(
+        "controller_urls",
+        type=types.List(item_type=_url),
+        default=["http://127.0.0.1:8080"],
+        help="The controller's REST; several are tried in turn.",
+    ),
+    cfg.StrOpt(
+        "bridge",
+        default="br0",
+        help="The bridge this host's droplets are on; its dpid is read from OVSDB.",
+    ),
+    cfg.Opt("dpid", type=_dpid, help="The bridge's dpid, 16 hex digits, instead of `bridge`."),
+    cfg.StrOpt("token", secret=True, help="Token for the controller, instead of `tokens_file`."),
+    cfg.StrOpt(
+        "tokens_file",
+        help="Lines `ROLE TOKEN [DPID]`; default the controller's own, which it writes itself.",
+    ),
+    cfg.StrOpt(
+        "snapshot_file",
+        help="The view on disk, for starting while the controller is away (mode 0600; it holds "
+        "user data). Default <state_dir>/snapshot-<dpid>. Two processes for one bridge must have "
+        "the same, for by it they find names of their own.",
+    ),
+    cfg.FloatOpt(
+        "unknown_droplet_grace",
+        default=60.0,
+        min=0.0,
+        help="Seconds a port may be without a registered droplet before 503 becomes 404: "
+        "longer than a registration takes, shorter than a client's patience.",
+    ),
+    cfg.IntOpt(
+        "workers",
+        default=1,
+        min=1,
+        help="Processes. One answers tens of thousands of requests a second; each has the whole "
+        "view in memory and follows the controller by itself.",
+    ),
+    cfg.IntOpt(
+        "threads",
+        default=4,
+        min=1,
+        help="Threads that run Python in each process, started as they are needed. Answers come "
+        "from memory and never block, so one would do; the others are for a blocked log.",
+    ),
+    cfg.IntOpt(
+        "max_connections",
+        default=16384,
+        min=16,
+        help="Open connections a process takes; a slow client costs one and nothing else, so "
+        "this is memory (about 20 KiB each), not concurrency.",
+    ),
+    cfg.IntOpt(
+        "header_timeout",
+        default=10,
+        min=1,
+        max=60,
+        help="Seconds in which a request's head must have come, also on a kept-alive "
+        "connection: frees what slow or silent clients hold.",
+    ),
+    cfg.IntOpt(
+        "max_header_bytes",
+        default=16384,
+        min=8192,
+        help="Size of a request's head. A real client's is under 1 KiB.",
+    ),
+    cfg.IntOpt(
+        "stop_timeout",
+        default=15,
+        min=1,
+        help="Seconds a stopping process gives requests it has taken; more than header_timeout.",
+    ),
+    cfg.StrOpt(
+        "log_level",
+        default="info",
+        choices=("debug", "info", "warning", "error"),
+        help="What is logged to standard error.",
+    ),
+)
+
+SHARED_OPTIONS = (
+    cfg.StrOpt("state_dir", default="/var/lib/ovs-metadata", help="Where both keep their files."),
+    cfg.StrOpt("tokens_file", help="Tokens of the REST; default <state_dir>/tokens."),
+    cfg.StrOpt(
+        "ovsdb",
+        default="unix:/var/run/openvswitch/db.sock",
+        help="The local OVSDB, as ovs-vsctl's --db takes it.",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What `load` read; the options' help tells what each is for."""
+
+    listen: Address
+    admin_listen: Address
+    controller_urls: tuple[str, ...]
+    bridge: str
+    dpid: str | None
+    token: str | None
+    tokens_file: Path
+    snapshot_file: Path | None
+    unknown_droplet_grace: float
+    workers: int
+    threads: int
+    max_connections: int
+    header_timeout: int
+    max_header_bytes: int
+    stop_timeout: int
+    log_level: str
+    state_dir: Path
+    ovsdb: str
+
+    def snapshot_path(self, dpid: str) -> Path:
+        """The first worker's snapshot file for bridge `dpid`."""
+        return self.snapshot_file or self.state_dir / f"snapshot-{dpid}"
+
+
+def load(config_file: Path | None) -> Settings:
+    """Read `config_file`, or the defaults alone. Raises SettingsError."""
+    conf = cfg.ConfigOpts()
+    conf.register_opts(OPTIONS, group=GROUP)
+    conf.register_opts(SHARED_OPTIONS, group=SHARED_GROUP)
+    files = [] if config_file is None else [str(config_file)]
+    try:
+        conf(args=[], default_config_files=files, default_config_dirs=[])
+        written = _written(config_file)
+    except (cfg.Error, OSError) as fault:
+        raise SettingsError(f"{config_file}: {fault}") from fault
+    for name in written.get(GROUP, {}):
+        # Without effect it would go unnoticed.
+        if name not in {option.dest for option in OPTIONS}:
+            raise SettingsError(f"[{GROUP}] {name} in {config_file}: there is no such option")
+
+    def read(group: str, options: tuple[cfg.Opt, ...]) -> dict[str, Any]:
+        return {option.dest: _value(conf, group, option.dest, written, files) for option in options}
+
+    own, shared = read(GROUP, OPTIONS), read(SHARED_GROUP, SHARED_OPTIONS)
+    state_dir = Path(str(shared["state_dir"]))
+    tokens_file = own["tokens_file"] or shared["tokens_file"] or state_dir / "tokens"
+    snapshot_file = own["snapshot_file"]
+    return Settings(
+        **{
+            **own,
+            "controller_urls": tuple(own["controller_urls"]),
+            "tokens_file": Path(tokens_file),
+            "snapshot_file": None if snapshot_file is None else Path(snapshot_file),
+        },
+        state_dir=state_dir,
+        ovsdb=str(shared["ovsdb"]),
+    )
+
+
+# Section -> option -> the values written for it, as oslo.config's parser gives them.
+_Written = dict[str, dict[str, list[str]]]
+
+
+def _written(file: Path | None) -> _Written:
+    sections: _Written = {}
+    if file is not None:
+        cfg.ConfigParser(str(file), sections).parse()
+    return sections
+
+
+def _value(conf: cfg.ConfigOpts, group: str, name: str, written: _Written, files: list[str]) -> Any:
+    try:
+        return conf[group][name]
+    except (ValueError, cfg.Error) as fault:
+        value = ", ".join(written.get(group, {}).get(name, ["(default)"]))
+        # oslo.config puts its own words, with all it knows of the file, before the reason.
+        reason = str(fault).rpartition("is not valid: ")[2]
+        where = f"[{group}] {name} = {value} in {', '.join(files)}"
+        raise SettingsError(f"{where}: {reason}") from fault

@@ -1,0 +1,282 @@
+"""The bridge as this server knows it, built from the controller's watch events.
+
+Pure. A `View` is a value: applying events gives a new one and leaves the old one whole, so a
+request that holds the old one sees all of it or nothing. Which ofport has which hv-local address
+is the controller's to say; nothing here computes an address.
+"""
+
+import base64
+import binascii
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from ipaddress import IPv4Address, IPv4Network
+from types import MappingProxyType
+from typing import Any
+
+Event = Mapping[str, Any]
+
+
+class EventError(ValueError):
+    """The controller's stream said something that cannot be: its fault, or the line was cut."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Droplet:
+    """What one binding of a droplet serves; `document` is its v1.json as registered, in JSON.
+
+    Kept as text because most droplets ask rarely: parsed documents take several times the room.
+    `prepared` holds what was asked already; it dies with the binding, so nothing outlives it.
+    """
+
+    droplet_id: int
+    document: str
+    user_data: bytes | None
+    prepared: dict[str, Any] = field(default_factory=dict)
+
+    def same_as(self, other: "Droplet | None") -> bool:
+        """Whether both serve the same answers."""
+        return other is not None and (
+            (self.droplet_id, self.document, self.user_data)
+            == (other.droplet_id, other.document, other.user_data)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """One switch port. `hv_local_ip` is the address its droplet's requests come from, if any.
+
+    `unbound_since` is when (seconds, the caller's clock) it was first seen without a droplet.
+    `fault` is why the droplet's data cannot be served, if so: one bad record must not keep the
+    whole bridge from its view.
+    """
+
+    ofport: int
+    name: str
+    hv_local_ip: str | None
+    binding: int | None
+    droplet: Droplet | None
+    unbound_since: float | None
+    fault: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """All ports of one bridge as of `revision`. `lease` is in seconds."""
+
+    dpid: str
+    hv_local_subnet: IPv4Network
+    lease: float
+    revision: int
+    ports: Mapping[int, Port] = field(default_factory=dict)
+    by_address: Mapping[str, Port] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Following:
+    """Where the stream has come to: the view in force and the full view still coming in.
+
+    `in_sync` tells whether the controller has vouched for the view on this connection.
+    """
+
+    view: View | None = None
+    incoming: View | None = None
+    in_sync: bool = False
+
+    def disconnected(self) -> "Following":
+        """The connection is gone, and a half-received full view with it."""
+        return Following(view=self.view)
+
+
+def advance(following: Following, events: Iterable[Event], now: float) -> Following:
+    """Apply `events` in order. Unknown events are passed over: the stream may grow.
+
+    Raises EventError; `following` is untouched then.
+    """
+    fold = _Fold(following, now)
+    for event in events:
+        try:
+            fold.apply(event)
+        except (KeyError, TypeError, ValueError, AttributeError) as fault:
+            raise EventError(f"cannot apply {_shown(event)}: {fault!r}") from fault
+    return fold.result()
+
+
+def _shown(event: Event) -> str:
+    """The event without the droplet's data, which may hold secrets."""
+    port = event.get("port") if isinstance(event, Mapping) else None
+    if not isinstance(port, Mapping):
+        return repr(event)
+    return repr({**event, "port": {k: v for k, v in port.items() if k != "droplet"}})
+
+
+class _Fold:
+    """A batch of events being applied: the ports are copied once a batch, not once an event."""
+
+    def __init__(self, following: Following, now: float) -> None:
+        self._following = following
+        self._now = now
+        self._base: View | None = following.incoming or following.view
+        self._ports: dict[int, Port] | None = None
+
+    def apply(self, event: Event) -> None:
+        kind = event["event"]
+        if kind == "snapshot":
+            self._begin(event)
+        elif kind == "port":
+            port = self._port(event["port"])
+            self._changeable(event)[port.ofport] = port
+        elif kind == "gone":
+            self._changeable(event).pop(int(event["ofport"]), None)
+        elif kind == "in-sync":
+            self._complete(event)
+        elif kind == "heartbeat" and self._base is not None:
+            self._base = replace(self._base, revision=int(event["revision"]))
+        elif kind == "waiting":
+            self._following = replace(self._following, in_sync=False)
+
+    def result(self) -> Following:
+        base = self._settle()
+        if self._following.incoming is not None:
+            return replace(self._following, incoming=base)
+        return replace(self._following, view=base)
+
+    def _begin(self, event: Event) -> None:
+        self._base = View(
+            dpid=str(event["dpid"]),
+            hv_local_subnet=IPv4Network(event["hv_local_subnet"]),
+            lease=float(event["lease"]),
+            revision=int(event["revision"]),
+        )
+        self._ports = {}
+        self._following = replace(self._following, incoming=self._base, in_sync=False)
+
+    def _complete(self, event: Event) -> None:
+        base = self._settle()
+        if base is None:
+            raise EventError("in-sync without a view")
+        self._base = replace(base, revision=int(event["revision"]))
+        self._following = Following(view=self._base, in_sync=True)
+
+    def _changeable(self, event: Event) -> dict[int, Port]:
+        if self._base is None:
+            raise EventError("a change without a view to change")
+        if self._ports is None:
+            self._ports = dict(self._base.ports)
+        self._base = replace(self._base, revision=int(event["revision"]))
+        return self._ports
+
+    def _settle(self) -> View | None:
+        if self._base is not None and self._ports is not None:
+            self._base = replace(
+                self._base,
+                ports=MappingProxyType(self._ports),
+                by_address=MappingProxyType(_by_address(self._ports.values())),
+            )
+            self._ports = None
+        return self._base
+
+    def _port(self, port: Mapping[str, Any]) -> Port:
+        address = port["hv_local_ip"]
+        if address is not None and IPv4Address(address) not in self._subnet():
+            raise EventError(f"{address} is outside {self._subnet()}")
+        droplet, fault = None, None
+        if port.get("droplet") is not None:
+            try:
+                droplet = _droplet(int(port["droplet_id"]), port["droplet"])
+            except EventError as bad:
+                fault = str(bad)
+        made = Port(
+            ofport=int(port["ofport"]),
+            name=str(port["name"]),
+            hv_local_ip=address,
+            binding=port.get("binding"),
+            droplet=droplet,
+            unbound_since=None if droplet is not None or fault is not None else self._now,
+            fault=fault,
+        )
+        return _carry_over(self._known(made), made)
+
+    def _subnet(self) -> IPv4Network:
+        if self._base is None:
+            raise EventError("a port without a view to hold it")
+        return self._base.hv_local_subnet
+
+    def _known(self, port: Port) -> Port | None:
+        """The same port as last known, also from the view that a fresh snapshot replaces."""
+        known = (self._ports or {}).get(port.ofport)
+        if known is None and self._following.view is not None:
+            known = self._following.view.ports.get(port.ofport)
+        return known if known is not None and known.name == port.name else None
+
+
+def _carry_over(known: Port | None, port: Port) -> Port:
+    """`port` with what it keeps of the `known` one: its waiting time and its prepared answers."""
+    if known is None:
+        return port
+    if port.droplet is not None:
+        same = known.binding == port.binding and port.droplet.same_as(known.droplet)
+        return replace(port, droplet=known.droplet) if same else port
+    if port.unbound_since is not None and known.unbound_since is not None:
+        return replace(port, unbound_since=known.unbound_since)
+    return port
+
+
+def _droplet(droplet_id: int, given: Mapping[str, Any]) -> Droplet:
+    encoded = given.get("user_data_base64")
+    try:
+        user_data = None if encoded is None else base64.b64decode(encoded, validate=True)
+    except binascii.Error as fault:
+        raise EventError(f"user_data_base64 of droplet {droplet_id}: {fault}") from fault
+    document = given["metadata"]
+    if not isinstance(document, Mapping):
+        raise EventError(f"metadata of droplet {droplet_id} is no object")
+    # ASCII, so that the string takes one byte a character in memory.
+    return Droplet(droplet_id, json.dumps(document, separators=(",", ":")), user_data)
+
+
+def _by_address(ports: Iterable[Port]) -> dict[str, Port]:
+    """Ports by hv-local address. Two claiming one address both lose it: in doubt, neither."""
+    found: dict[str, Port] = {}
+    clashes = set()
+    for port in ports:
+        if port.hv_local_ip is not None and found.setdefault(port.hv_local_ip, port) is not port:
+            clashes.add(port.hv_local_ip)
+    for address in clashes:
+        del found[address]
+    return found
+
+
+def snapshot(view: View) -> list[dict[str, Any]]:
+    """The events from which `advance` rebuilds `view`, waiting times apart."""
+    begin = {
+        "event": "snapshot",
+        "dpid": view.dpid,
+        "revision": view.revision,
+        "hv_local_subnet": str(view.hv_local_subnet),
+        "lease": view.lease,
+    }
+    ports = [
+        {"event": "port", "revision": view.revision, "port": _port_event(port)}
+        for port in view.ports.values()
+    ]
+    return [begin, *ports, {"event": "in-sync", "revision": view.revision}]
+
+
+def _port_event(port: Port) -> dict[str, Any]:
+    droplet = port.droplet
+    return {
+        "ofport": port.ofport,
+        "name": port.name,
+        "hv_local_ip": port.hv_local_ip,
+        "binding": port.binding,
+        "droplet_id": None if droplet is None else droplet.droplet_id,
+        "droplet": None
+        if droplet is None
+        else {
+            "metadata": json.loads(droplet.document),
+            "user_data_base64": None
+            if droplet.user_data is None
+            else base64.b64encode(droplet.user_data).decode("ascii"),
+        },
+    }

@@ -1,0 +1,128 @@
+"""Methods, statuses and headers: every kind of caller asking every kind of thing."""
+
+import pytest
+
+from metadata_http.document import JSON, TEXT, Node
+from metadata_http.identity import Caller, Verdict
+from metadata_http.respond import Request, respond
+
+TREE = {
+    "/metadata/v1/": Node(b"id\ntags/"),
+    "/metadata/v1/id": Node(b"2756294"),
+    "/metadata/v1/tags/": Node(b"web"),
+    "/metadata/v1.json": Node(b"{}", JSON),
+}
+KNOWN = Caller(Verdict.KNOWN)
+
+
+def ask(path="/metadata/v1/id", method="GET", headers=None, caller=KNOWN):
+    response = respond(caller, Request(method, path, headers or {}), lambda: TREE)
+    return response.status.value, dict(response.headers), response.body
+
+
+def test_leaf():
+    assert ask() == (200, {"Content-Type": TEXT, "Content-Length": "7"}, b"2756294")
+
+
+def test_index():
+    status, _, body = ask("/metadata/v1/")
+    assert (status, body) == (200, b"id\ntags/")
+
+
+def test_document():
+    assert ask("/metadata/v1.json") == (
+        200,
+        {"Content-Type": "application/json", "Content-Length": "2"},
+        b"{}",
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "body"), [("/metadata/v1", b"id\ntags/"), ("/metadata/v1/tags", b"web")]
+)
+def test_index_without_its_slash_redirects_and_lists(path, body):
+    status, headers, got = ask(path)
+    assert (status, headers["Location"], got) == (301, f"{path}/", body)
+    assert headers["Content-Length"] == str(len(body))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "/",
+        "*",
+        "/metadata/v1/id/",  # a leaf with a slash
+        "/metadata/v1/tags/web",
+        "/metadata/v1/nothing",
+        "/metadata//v1/id",
+        "/metadata/v1/../v1/id",
+        "/metadata/v1/id\x00",
+        "/METADATA/v1/id",
+        # Other clouds at this address: detectors ask them side by side.
+        "/latest/meta-data/",
+        "/latest/user-data",
+        "/openstack",
+        "/openstack/latest/meta_data.json",
+        "/computeMetadata/v1/",
+        "/metadata/instance",
+        "/opc/v1/instance/",
+        "/v1.json",
+    ],
+)
+def test_not_there(path):
+    status, headers, body = ask(path)
+    assert (status, headers["Content-Type"], body) == (404, TEXT, b"404 Not Found")
+
+
+@pytest.mark.parametrize("path", ["/metadata/v1/id", "/metadata/v1/tags", "/nowhere"])
+def test_head_is_get_without_the_body(path):
+    status, headers, _ = ask(path)
+    assert ask(path, "HEAD") == (status, headers, b"")
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "get", "X"])
+def test_other_methods(method):
+    status, headers, _ = ask(method=method)
+    assert (status, headers["Allow"]) == (405, "GET, HEAD")
+
+
+@pytest.mark.parametrize("name", ["x-forwarded-for", "forwarded", "via"])
+@pytest.mark.parametrize("value", ["1.2.3.4", ""])
+def test_a_request_that_came_through_a_proxy_is_refused(name, value):
+    status, _, body = ask(headers={name: value})
+    assert (status, body) == (403, b"403 Forbidden")
+
+
+def test_a_chunked_request_body_ends_the_connection():
+    status, headers, _ = ask(headers={"transfer-encoding": "chunked"})
+    assert (status, headers["Connection"]) == (400, "close")
+
+
+def no_tree():
+    raise AssertionError("this caller must not get at any tree")
+
+
+@pytest.mark.parametrize("path", ["/metadata/v1/id", "/nowhere"])
+@pytest.mark.parametrize(
+    ("verdict", "expected"),
+    [(Verdict.REFUSED, 403), (Verdict.WAIT, 503), (Verdict.NO_DROPLET, 404)],
+)
+def test_callers_without_a_droplet(verdict, expected, path):
+    response = respond(Caller(verdict), Request("GET", path, {}), no_tree)
+    assert response.status.value == expected
+
+
+def test_waiting_says_when_to_come_again_and_frees_the_connection():
+    status, headers, _ = ask(caller=Caller(Verdict.WAIT))
+    assert (status, headers["Retry-After"], headers["Connection"]) == (503, "2", "close")
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+def test_a_source_outside_the_subnet_gets_403_and_nothing_else(method):
+    status, headers, body = ask(method=method, caller=Caller(Verdict.REFUSED))
+    assert (status, set(headers), body) == (
+        403,
+        {"Content-Type", "Content-Length"},
+        b"403 Forbidden",
+    )
