@@ -1,12 +1,18 @@
 """What a local Open vSwitch database says of a bridge, and the settings it must have there.
 
-fail_mode `secure`: in standalone mode Open vSwitch flushes all flows some seconds after it lost its
-controller. max_backoff 1000 ms: reconnects stay quick (the default is 8 s). meta0 in the dead VLAN:
-NORMAL floods nothing into it. `ovs-vsctl` is run as a child process by eventlet, which does not
-block other green threads.
+- fail_mode `secure`: in standalone mode Open vSwitch flushes all flows some seconds after it lost
+  its controller.
+- max_backoff 1000 ms: reconnects stay quick (the default is 8 s).
+- connection_mode `out-of-band`: in-band control adds hidden flows of the highest priority, which
+  pass every guard by. A controller that is reached through the bridge itself needs them, so this
+  is set only where it cannot be: on this host.
+- meta0 in the dead VLAN: NORMAL floods nothing into it.
+
+`ovs-vsctl` is run as a child process by eventlet, which does not block other green threads.
 """
 
 import json
+import re
 from dataclasses import dataclass
 
 from eventlet.green import subprocess
@@ -16,37 +22,78 @@ from ryu_apps.pipeline.layout import DEAD_VLAN
 TIMEOUT = 5
 MAX_BACKOFF = 1000
 
+_ON_THIS_HOST = re.compile(r"p?unix:.*|(tcp|ssl):(127\.[0-9.]+|localhost|\[::1\])(:.*)?")
+
 
 class OvsdbError(Exception):
     """`ovs-vsctl` could not do what it was asked; the message has its own words."""
 
 
 @dataclass(frozen=True, slots=True)
+class ControllerRow:
+    """A row of OVSDB's Controller table."""
+
+    uuid: str
+    target: str
+    out_of_band: bool
+
+    @property
+    def on_this_host(self) -> bool:
+        """Whether it cannot be reached through a bridge."""
+        return _ON_THIS_HOST.fullmatch(self.target) is not None
+
+
+@dataclass(frozen=True, slots=True)
 class BridgeRow:
-    """A row of OVSDB's Bridge table. `controllers` are the UUIDs of its controller records."""
+    """A row of OVSDB's Bridge table with its controllers."""
 
     name: str
     fail_mode: str
-    controllers: tuple[str, ...]
+    controllers: tuple[ControllerRow, ...]
 
 
 def find_bridge(db: str, dpid: int) -> BridgeRow | None:
     """The bridge of this dpid in the database `db`, None if it has none; raises OvsdbError."""
-    listing = _vsctl(
-        db, "--format=json", "--columns=name,datapath_id,fail_mode,controller", "list", "Bridge"
-    )
-    for name, datapath_id, fail_mode, controller in json.loads(listing)["data"]:
+    for name, datapath_id, fail_mode, controller in _table(
+        db, "Bridge", "name,datapath_id,fail_mode,controller"
+    ):
         if datapath_id == f"{dpid:016x}":
-            return BridgeRow(name, _text(fail_mode), tuple(_uuids(controller)))
+            own = set(_uuids(controller))
+            rows = _table(db, "Controller", "_uuid,target,connection_mode")
+            controllers = (
+                ControllerRow(uuid, target, mode == "out-of-band")
+                for (_, uuid), target, mode in rows
+                if uuid in own
+            )
+            return BridgeRow(name, _text(fail_mode), tuple(controllers))
     return None
 
 
-def secure(db: str, bridge: BridgeRow, meta_port: str) -> None:
-    """Set what the bridge must have; raises OvsdbError. A meta port it lacks is no error."""
+def secure(db: str, bridge: BridgeRow, meta_port: str) -> list[str]:
+    """Set what the bridge must have; raises OvsdbError. A meta port it lacks is no error.
+
+    Returns what could not be set and is for the operator to decide.
+    """
     _vsctl(db, "set-fail-mode", bridge.name, "secure")
     _vsctl(db, "--if-exists", "set", "Port", meta_port, "vlan_mode=trunk", f"trunks={DEAD_VLAN}")
-    for uuid in bridge.controllers:
-        _vsctl(db, "set", "Controller", uuid, f"max_backoff={MAX_BACKOFF}")
+    left = []
+    for controller in bridge.controllers:
+        _vsctl(db, "set", "Controller", controller.uuid, f"max_backoff={MAX_BACKOFF}")
+        if controller.on_this_host:
+            _vsctl(db, "set", "Controller", controller.uuid, "connection_mode=out-of-band")
+        elif not controller.out_of_band:
+            left.append(
+                f"bridge {bridge.name} reaches {controller.target} in-band: hidden flows of Open "
+                "vSwitch pass our guards by; unless it is reached through this bridge, "
+                f"`ovs-vsctl set Controller {controller.uuid} connection_mode=out-of-band`"
+            )
+    return left
+
+
+def _table(db: str, table: str, columns: str) -> list[list]:
+    """The rows of a table, each a list of the given columns."""
+    listing = _vsctl(db, "--format=json", f"--columns={columns}", "list", table)
+    return json.loads(listing)["data"]
 
 
 def _vsctl(db: str, *arguments: str) -> str:

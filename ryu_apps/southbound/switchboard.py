@@ -178,8 +178,8 @@ class Switchboard:
                     bridge.name,
                     bridge.fail_mode,
                 )
-            ovsdb.secure(self._ovsdb_url, bridge, switch.settings.meta_port_name)
-            switch.warnings = ()
+            meta_port = switch.settings.meta_port_name
+            switch.warnings = tuple(ovsdb.secure(self._ovsdb_url, bridge, meta_port))
         except ovsdb.OvsdbError as error:
             switch.warnings = (f"{error}: {_FAIL_MODE_UNKNOWN}",)
         for warning in switch.warnings:
