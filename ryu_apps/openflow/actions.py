@@ -20,6 +20,11 @@ FIELD_BITS = {
 }
 
 
+def _check_table(table: int) -> None:
+    if not 0 <= table <= 254:
+        raise ValueError(f"table {table} is not in 0..254")
+
+
 @dataclass(frozen=True, slots=True)
 class Subfield:
     """The bits `start` .. `start + bits - 1` of a field; the whole field if not told otherwise."""
@@ -51,7 +56,9 @@ class Load:
     into: Subfield
 
     def __post_init__(self) -> None:
-        if not 0 <= self.value < 1 << min(self.into.bits, 64):
+        if self.into.bits > 64:
+            raise ValueError(f"load writes at most 64 bits, not {self.into}")
+        if not 0 <= self.value < 1 << self.into.bits:
             raise ValueError(f"{self.value:#x} does not fit {self.into}")
 
 
@@ -93,6 +100,10 @@ class Output:
 
     ofport: int
 
+    def __post_init__(self) -> None:
+        if not 1 <= self.ofport <= 0xFFFFFFFF:
+            raise ValueError(f"ofport {self.ofport} is not in 1..{0xFFFFFFFF}")
+
 
 @dataclass(frozen=True, slots=True)
 class InPort:
@@ -109,6 +120,9 @@ class Resubmit:
     """Look the packet up in another table, then go on with the actions after this one."""
 
     table: int
+
+    def __post_init__(self) -> None:
+        _check_table(self.table)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +149,8 @@ class Ct:
     def __post_init__(self) -> None:
         if not 0 <= self.zone <= 0xFFFF:
             raise ValueError(f"ct zone {self.zone} is not in 0..65535")
+        if self.table is not None:
+            _check_table(self.table)
         if self.exec and not self.commit:
             raise ValueError("ct(exec(...)) needs commit")
 

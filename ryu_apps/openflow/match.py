@@ -31,7 +31,7 @@ _LIMITS = {
     "ct_zone": 0xFFFF,
     "tp_src": 0xFFFF,
     "tp_dst": 0xFFFF,
-    "arp_op": 0xFFFF,
+    "arp_op": 0xFF,  # Open vSwitch keeps the opcodes of one octet only (ovs-fields(7)).
 }
 
 
@@ -48,6 +48,8 @@ class CtState:
             raise ValueError(f"unknown ct_state flags {sorted(unknown)}")
         if self.set & self.clear:
             raise ValueError(f"ct_state flags both set and clear: {sorted(self.set & self.clear)}")
+        if not self.set | self.clear:
+            raise ValueError("a ct_state without flags is no condition")
 
     def value_mask(self) -> tuple[int, int]:
         """The 32-bit value and mask of the ct_state field."""
@@ -87,6 +89,10 @@ class Match:
         for name, protocols in _NEEDS.items():
             if getattr(self, name) is not None and self.protocol not in protocols:
                 raise ValueError(f"{name} needs one of {protocols}, not {self.protocol!r}")
+        for name in ("nw_src", "nw_dst", "arp_spa", "arp_tpa"):
+            network = getattr(self, name)
+            if network is not None and not network.prefixlen:
+                raise ValueError(f"{name}={network} is no condition")
         for name, limit in _LIMITS.items():
             value = getattr(self, name)
             if value is not None and not 0 <= value <= limit:

@@ -26,9 +26,10 @@ class FlowSyntaxError(ValueError):
 
 def format_flow(flow: Flow) -> str:
     """The flow as one line of `ovs-ofctl --no-stats dump-flows`, without leading blanks."""
+    cookie = f"cookie={flow.cookie:#x}, " if flow.cookie else ""
     table = f"table={flow.table}, " if flow.table else ""
     match = ",".join([f"priority={flow.priority}", *_match_terms(flow.match)])
-    return f"cookie={flow.cookie:#x}, {table}{match} actions={format_actions(flow.actions)}"
+    return f"{cookie}{table}{match} actions={format_actions(flow.actions)}"
 
 
 def format_match(match: Match) -> str:
@@ -51,7 +52,7 @@ def _match_terms(match: Match) -> list[str]:
     if match.protocol:
         terms.append(match.protocol)
     if match.metadata is not None:
-        terms.append(f"metadata={match.metadata:#x}" if match.metadata else "metadata=0")
+        terms.append(f"metadata={_format_hex(match.metadata)}")
     if match.in_port is not None:
         terms.append(f"in_port={match.in_port}")
     if match.untagged:
@@ -69,6 +70,11 @@ def _format_value(value: int | str | IPv4Network) -> str:
     return str(value)
 
 
+def _format_hex(value: int) -> str:
+    """As C's `%#x` has it, which gives 0 no prefix."""
+    return f"{value:#x}" if value else "0"
+
+
 def _format_ct_state(state: CtState) -> str:
     return "".join(
         ("+" if flag in state.set else "-") + flag
@@ -80,7 +86,7 @@ def _format_ct_state(state: CtState) -> str:
 def _format_action(action: act.Action) -> str:
     match action:
         case act.Load(value, into):
-            return f"load:{value:#x}->{_format_subfield(into)}"
+            return f"load:{_format_hex(value)}->{_format_subfield(into)}"
         case act.Move(source, into):
             return f"move:{_format_subfield(source)}->{_format_subfield(into)}"
         case act.SetDlSrc(mac):
@@ -112,7 +118,8 @@ def _format_ct(ct: act.Ct) -> str:
     terms = ["commit"] if ct.commit else []
     if ct.table is not None:
         terms.append(f"table={ct.table}")
-    terms.append(f"zone={ct.zone}")
+    if ct.zone:
+        terms.append(f"zone={ct.zone}")
     if ct.nat is not None:
         terms.append(f"nat(src={ct.nat.src})" if ct.nat.src is not None else "nat")
     if ct.exec:
@@ -128,7 +135,10 @@ def parse_flow(line: str) -> Flow:
     head, found, tail = line.strip().partition(" actions=")
     if not found:
         raise FlowSyntaxError(f"no actions in {line!r}")
-    terms = dict(_parse_terms(head))
+    listed = _parse_terms(head)
+    terms = dict(listed)
+    if len(terms) < len(listed):
+        raise FlowSyntaxError(f"a term is given twice in {line!r}")
     try:
         return Flow(
             cookie=int(terms.pop("cookie", "0"), 0),
@@ -157,7 +167,7 @@ def _parse_terms(head: str) -> list[tuple[str, str]]:
 def _parse_match(terms: dict[str, str]) -> Match:
     fields: dict[str, object] = {}
     for name, value in terms.items():
-        if name in PROTOCOLS:
+        if name in PROTOCOLS and not value and "protocol" not in fields:
             fields["protocol"] = name
         elif f"{name}={value}" == _UNTAGGED:
             fields["untagged"] = True
@@ -175,6 +185,8 @@ def _parse_match(terms: dict[str, str]) -> Match:
 
 
 def _parse_ct_state(text: str) -> CtState:
+    if not re.fullmatch(r"([+-][a-z]+)+", text):
+        raise FlowSyntaxError(f"{text!r} is no ct_state")
     flags = re.findall(r"([+-])([a-z]+)", text)
     return CtState(
         set=frozenset(name for sign, name in flags if sign == "+"),
@@ -212,12 +224,15 @@ def _parse_subfield(text: str) -> act.Subfield:
     field, first, last = found.groups()
     if first is None:
         return act.Subfield(field)
-    return act.Subfield(field, int(first), int(last or first) - int(first) + 1)
+    bits = int(last or first) - int(first) + 1
+    if bits < 1:
+        raise FlowSyntaxError(f"{text!r} ends before it begins")
+    return act.Subfield(field, int(first), bits)
 
 
 def _parse_ct(body: str) -> act.Ct:
     terms: dict[str, object] = {"zone": 0}
-    for term in _split(body):
+    for term in _split(body) if body else ():
         name, _, value = term.partition("=")
         if term == "commit":
             terms["commit"] = True
@@ -225,9 +240,9 @@ def _parse_ct(body: str) -> act.Ct:
             terms[name] = int(value)
         elif term == "nat":
             terms["nat"] = act.Nat()
-        elif name == "nat(src":
+        elif name == "nat(src" and value.endswith(")"):
             terms["nat"] = act.Nat(IPv4Address(value.removesuffix(")")))
-        elif term.startswith("exec("):
+        elif term.startswith("exec(") and term.endswith(")"):
             inner = term.removeprefix("exec(").removesuffix(")")
             terms["exec"] = tuple(_parse_action(action) for action in _split(inner))
         else:

@@ -67,10 +67,16 @@ class _Sent:
     """
 
     transaction: Transaction
+    bundle_id: int = 0
     xids: list[int] = field(default_factory=list)
     culprits: dict[int, int] = field(default_factory=dict)
     refusals: dict[int, str] = field(default_factory=dict)
     fault: str | None = None
+
+    @property
+    def refused(self) -> bool:
+        """Whether the switch refused any message of it so far."""
+        return bool(self.refusals) or self.fault is not None
 
 
 class Session:
@@ -89,7 +95,7 @@ class Session:
         self._fleet = fleet
         self._tell = tell
         self._inbox: hub.Queue = hub.Queue()
-        self._under_way: dict[int, _Sent] = {}
+        self._under_way: dict[int, tuple[_Sent, Callable[[_Sent], None]]] = {}
         self._sent_by_xid: dict[int, _Sent] = {}
         self._bundle_id = 0
         self._thread = hub.spawn(self._run)
@@ -232,21 +238,9 @@ class Session:
         bridge.port_changed(port)
 
     def _barrier_done(self, xid: int) -> None:
-        sent = self._under_way.pop(xid, None)
-        if sent is None:
-            return
-        for part in sent.xids:
-            del self._sent_by_xid[part]
-        if sent.refusals:
-            for ofport, reason in sent.refusals.items():
-                LOG.error(
-                    "switch %016x: ofport %d: flow refused: %s", self.switch.dpid, ofport, reason
-                )
-            self._bridge().failed(sent.transaction, sent.refusals)
-        elif sent.fault:
-            raise SwitchFault(sent.fault)
-        else:
-            self._bridge().completed(sent.transaction)
+        sent, then = self._under_way.pop(xid, (None, None))
+        if sent is not None and then is not None:
+            then(sent)
 
     def _refused(self, xid: int, reason: str) -> None:
         sent = self._sent_by_xid.get(xid)
@@ -260,7 +254,7 @@ class Session:
     # -- sending ---------------------------------------------------------------------------------
 
     def _send(self, transaction: Transaction) -> None:
-        """Send the transaction's messages; the last barrier's answer ends it."""
+        """Begin the transaction; each step waits for the barrier after the one before."""
         LOG.info(
             "switch %016x: %d bindings deleted, %d flows added, %d zones flushed, for ofports %s",
             self.switch.dpid,
@@ -271,19 +265,18 @@ class Session:
         )
         sent = _Sent(transaction)
         if transaction.delete_cookies or transaction.add:
-            self._send_bundle(sent)
-            self._send_part_of(sent, parser.OFPBarrierRequest(self.datapath))
-        for zone in transaction.flush_zones:
-            self._send_part_of(sent, encode.flush_zone(self.datapath, zone))
-        barrier = parser.OFPBarrierRequest(self.datapath)
-        self.datapath.set_xid(barrier)
-        self._under_way[barrier.xid] = sent
-        self.datapath.send_msg(barrier)
+            self._stage(sent)
+        else:
+            self._flush(sent)
 
-    def _send_bundle(self, sent: _Sent) -> None:
-        """All flow-mods in one atomic, ordered bundle (ONF extension 230)."""
+    def _stage(self, sent: _Sent) -> None:
+        """Put all flow-mods into one atomic, ordered bundle (ONF extension 230).
+
+        A message that is refused as it is added is only left out of the bundle, so the bundle must
+        not be committed before the switch has looked at each.
+        """
         dp, transaction, cookie = self.datapath, sent.transaction, self.switch.settings.cookie
-        self._bundle_id = self._bundle_id % 0xFFFFFFFF + 1
+        self._bundle_id = sent.bundle_id = self._bundle_id % 0xFFFFFFFF + 1
         self._send_control(sent, ofp.ONF_BCT_OPEN_REQUEST)
         for cookie_gone in transaction.delete_cookies:
             message = encode.delete_flows(dp, cookie_gone, CookieMark.EXACT)
@@ -293,14 +286,58 @@ class Session:
             self._send_bundled(sent, encode.add_flow(dp, flow), ofport)
             if count % SLICE == 0:
                 hub.sleep(0)
-        self._send_control(sent, ofp.ONF_BCT_COMMIT_REQUEST)
+        self._fence(sent, self._commit)
+
+    def _commit(self, sent: _Sent) -> None:
+        if sent.refused:
+            self._send_control(sent, ofp.ONF_BCT_DISCARD_REQUEST)
+            self._fail(sent)
+        else:
+            self._send_control(sent, ofp.ONF_BCT_COMMIT_REQUEST)
+            self._fence(sent, self._flush)
+
+    def _flush(self, sent: _Sent) -> None:
+        if sent.refused:
+            self._fail(sent)
+        elif sent.transaction.flush_zones:
+            for zone in sent.transaction.flush_zones:
+                self._send_part_of(sent, encode.flush_zone(self.datapath, zone))
+            self._fence(sent, self._complete)
+        else:
+            self._complete(sent)
+
+    def _complete(self, sent: _Sent) -> None:
+        if sent.refused:
+            self._fail(sent)
+        else:
+            self._forget(sent)
+            self._bridge().completed(sent.transaction)
+
+    def _fail(self, sent: _Sent) -> None:
+        self._forget(sent)
+        if not sent.refusals:
+            raise SwitchFault(sent.fault)
+        for ofport, reason in sent.refusals.items():
+            LOG.error("switch %016x: ofport %d: flow refused: %s", self.switch.dpid, ofport, reason)
+        self._bridge().failed(sent.transaction, sent.refusals)
+
+    def _forget(self, sent: _Sent) -> None:
+        for xid in sent.xids:
+            del self._sent_by_xid[xid]
+
+    def _fence(self, sent: _Sent, then: Callable[[_Sent], None]) -> None:
+        """Go on with `then` when the switch has done all so far."""
+        barrier = parser.OFPBarrierRequest(self.datapath)
+        self.datapath.set_xid(barrier)
+        self._under_way[barrier.xid] = (sent, then)
+        self.datapath.send_msg(barrier)
 
     def _send_control(self, sent: _Sent, kind: int) -> None:
-        message = parser.ONFBundleCtrlMsg(self.datapath, self._bundle_id, kind, _ATOMIC_ORDERED, [])
+        message = parser.ONFBundleCtrlMsg(self.datapath, sent.bundle_id, kind, _ATOMIC_ORDERED, [])
         self._send_part_of(sent, message)
 
     def _send_bundled(self, sent: _Sent, inner: parser.OFPFlowMod, ofport: int | None) -> None:
-        message = parser.ONFBundleAddMsg(self.datapath, self._bundle_id, _ATOMIC_ORDERED, inner, [])
+        message = parser.ONFBundleAddMsg(self.datapath, sent.bundle_id, _ATOMIC_ORDERED, inner, [])
         self._send_part_of(sent, message)
         if ofport is not None:
             sent.culprits[message.xid] = ofport
