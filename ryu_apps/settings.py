@@ -5,6 +5,7 @@ one. Options are oslo.config's, as all of ryu-manager's are; `docs/options.md` i
 this table.
 """
 
+import configparser
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -149,60 +150,78 @@ class Settings:
 def read_settings(conf: cfg.ConfigOpts) -> Settings:
     """Read the options from parsed configuration; raises SettingsError for any bad value."""
     conf.register_opts(OPTIONS, GROUP)
-    common = conf[GROUP]
-    try:
-        return Settings(
-            registry_url=common.registry_url,
-            state_dir=common.state_dir,
-            tokens_file=common.tokens_file,
-            ovsdb=common.ovsdb,
-            region=common.region,
-            nameservers=tuple(common.nameservers),
-            default_bridge=_bridge_settings(conf, GROUP, common),
-            bridges=dict(_bridges(conf)),
-        )
-    except (cfg.ConfigFileValueError, cfg.ConfigFileParseError) as error:
-        raise SettingsError(f"{error} (in {_files(conf)})") from error
+    common = _values(conf, GROUP, OPTIONS)
+    return Settings(
+        registry_url=common["registry_url"],
+        state_dir=common["state_dir"],
+        tokens_file=common["tokens_file"],
+        ovsdb=common["ovsdb"],
+        region=common["region"],
+        nameservers=tuple(common["nameservers"]),
+        default_bridge=_bridge_settings(conf, GROUP, common),
+        bridges=dict(_bridges(conf, common)),
+    )
 
 
-def _bridges(conf: cfg.ConfigOpts) -> Iterator[tuple[int, BridgeSettings]]:
+def _values(conf: cfg.ConfigOpts, section: str, options: list[cfg.Opt]) -> dict[str, Any]:
+    """The values of a section's registered options by name."""
+    values = {}
+    for option in options:
+        try:
+            values[option.dest] = conf[section][option.dest]
+        except cfg.ConfigFileValueError as error:
+            # The cause says what is wrong, without oslo.config's account of where it looked.
+            raise _error(
+                conf,
+                section,
+                f"{option.name} = {_written(conf, section, option)}: {error.__context__ or error}",
+            ) from error
+    return values
+
+
+def _written(conf: cfg.ConfigOpts, section: str, option: cfg.Opt) -> str:
+    """The option's value as the files have it, the last of them prevailing."""
+    parser = configparser.ConfigParser(interpolation=None, strict=False)
+    parser.read(conf.config_file)
+    return parser.get(section, option.name)
+
+
+def _bridges(conf: cfg.ConfigOpts, common: dict[str, Any]) -> Iterator[tuple[int, BridgeSettings]]:
     """The settings of each `[bridge:DPID]`; what it does not set is as in [metadata]."""
     for section in conf.list_all_sections():
         if not section.startswith("bridge"):
             continue
         named = _BRIDGE_SECTION.fullmatch(section)
         if named is None:
-            raise SettingsError(
-                f"section [{section}] is not [bridge:<dpid as 16 hex digits>] (in {_files(conf)})"
-            )
+            raise _error(conf, section, "is not [bridge:<dpid as 16 hex digits>]")
         conf.register_opts(BRIDGE_OPTIONS, section)
         for option in BRIDGE_OPTIONS:
-            conf.set_default(option.dest, conf[GROUP][option.dest], section)
-        yield int(named[1], 16), _bridge_settings(conf, section, conf[section])
+            conf.set_default(option.dest, common[option.dest], section)
+        values = _values(conf, section, BRIDGE_OPTIONS)
+        yield int(named[1], 16), _bridge_settings(conf, section, values)
 
 
-def _bridge_settings(conf: cfg.ConfigOpts, section: str, values: Any) -> BridgeSettings:
+def _bridge_settings(conf: cfg.ConfigOpts, section: str, values: dict[str, Any]) -> BridgeSettings:
     try:
         return BridgeSettings(
-            addressing=Addressing(values.hv_local_subnet, values.zone_base),
-            metadata_ip=values.metadata_ip,
-            metadata_port=values.metadata_port,
-            meta_port_name=values.meta_port_name,
-            pipeline=Pipeline(values.pipeline),
+            addressing=Addressing(values["hv_local_subnet"], values["zone_base"]),
+            metadata_ip=values["metadata_ip"],
+            metadata_port=values["metadata_port"],
+            meta_port_name=values["meta_port_name"],
+            pipeline=Pipeline(values["pipeline"]),
             tables=Tables(
-                values.arp_responder_table,
-                values.classifier_table,
-                values.l2_rewrite_table,
-                values.forwarding_table,
+                values["arp_responder_table"],
+                values["classifier_table"],
+                values["l2_rewrite_table"],
+                values["forwarding_table"],
             ),
-            cookie=CookieMark(values.cookie),
-            droplet_port_names=tuple(values.droplet_port_names),
+            cookie=CookieMark(values["cookie"]),
+            droplet_port_names=tuple(values["droplet_port_names"]),
         )
-    except (cfg.ConfigFileValueError, cfg.ConfigFileParseError):
-        raise
     except ValueError as error:
-        raise SettingsError(f"[{section}] {error} (in {_files(conf)})") from error
+        raise _error(conf, section, str(error)) from error
 
 
-def _files(conf: cfg.ConfigOpts) -> str:
-    return ", ".join(conf.config_file or []) or "no configuration file"
+def _error(conf: cfg.ConfigOpts, section: str, complaint: str) -> SettingsError:
+    files = ", ".join(conf.config_file or []) or "no configuration file"
+    return SettingsError(f"[{section}] {complaint} (in {files})")

@@ -1,0 +1,148 @@
+"""The controller's options: defaults, per-bridge sections, and errors that name the culprit."""
+
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+
+import pytest
+from oslo_config import cfg
+
+from ryu_apps.pipeline.layout import BridgeSettings, Pipeline
+from ryu_apps.settings import (
+    BRIDGE_OPTIONS,
+    OPTIONS,
+    Settings,
+    SettingsError,
+    read_settings,
+)
+
+DPID = "00003ab7a35fc341"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "ovs-metadata.conf"
+
+
+def read(file: Path, text: str) -> Settings:
+    """The settings of a process that was given this file."""
+    file.write_text(text, encoding="utf-8")
+    conf = cfg.ConfigOpts()
+    conf(["--config-file", str(file)], project="test", default_config_files=[])
+    return read_settings(conf)
+
+
+def test_the_defaults_are_the_documented_ones(file: Path):
+    settings = read(file, "")
+    assert settings.state_dir == "/var/lib/ovs-metadata"
+    assert settings.registry_url == "sqlite:////var/lib/ovs-metadata/registry.db"
+    assert settings.tokens_file == "/var/lib/ovs-metadata/tokens"
+    assert settings.ovsdb == "unix:/var/run/openvswitch/db.sock"
+    assert settings.default_bridge == BridgeSettings()
+    assert settings.bridge(0xAA) is settings.default_bridge
+
+
+def test_without_a_file_there_are_defaults_too():
+    conf = cfg.ConfigOpts()
+    conf([], project="test", default_config_files=[])
+    assert read_settings(conf).default_bridge == BridgeSettings()
+
+
+def test_every_option_of_a_bridge_goes_through(file: Path):
+    settings = read(
+        file,
+        """
+        [metadata]
+        metadata_ip = 169.254.42.42
+        metadata_port = 8775
+        meta_port_name = md0
+        hv_local_subnet = 198.18.0.0/22
+        zone_base = 5000
+        pipeline = embedded
+        arp_responder_table = 11
+        classifier_table = 12
+        l2_rewrite_table = 13
+        forwarding_table = 14
+        cookie = 0x77
+        droplet_port_names = tap*, vnet?
+        """.replace("        ", ""),
+    )
+    bridge = settings.default_bridge
+    assert bridge.metadata_ip == IPv4Address("169.254.42.42")
+    assert bridge.metadata_port == 8775
+    assert bridge.meta_port_name == "md0"
+    assert bridge.addressing.hv_local_subnet == IPv4Network("198.18.0.0/22")
+    assert bridge.addressing.zone_base == 5000
+    assert bridge.pipeline is Pipeline.EMBEDDED
+    tables = bridge.tables
+    assert (tables.arp_responder, tables.classifier) == (11, 12)
+    assert (tables.l2_rewrite, tables.forwarding) == (13, 14)
+    assert bridge.cookie.mark == 0x77
+    assert bridge.droplet_port_names == ("tap*", "vnet?")
+
+
+def test_a_file_s_state_dir_moves_what_lies_in_it(file: Path):
+    settings = read(file, "[metadata]\nstate_dir = /srv/md\n")
+    assert settings.registry_url == "sqlite:////srv/md/registry.db"
+    assert settings.tokens_file == "/srv/md/tokens"
+
+
+def test_a_bridge_s_section_overrides_some_of_it(file: Path):
+    settings = read(
+        file,
+        "[metadata]\nmeta_port_name = md0\nmetadata_port = 8775\n"
+        f"[bridge:{DPID}]\nhv_local_subnet = 100.126.0.0/16\nmetadata_port = 80\n",
+    )
+    bridge = settings.bridge(int(DPID, 16))
+    assert bridge.addressing.hv_local_subnet == IPv4Network("100.126.0.0/16")
+    assert (bridge.meta_port_name, bridge.metadata_port) == ("md0", 80)
+    assert settings.bridge(1).addressing.hv_local_subnet == IPv4Network("100.127.0.0/16")
+    assert settings.bridge(1).metadata_port == 8775
+
+
+@pytest.mark.parametrize(
+    ("line", "complaints"),
+    [
+        ("metadata_ip = 169.254.169.256", ["metadata_ip", "169.254.169.256"]),
+        ("metadata_port = 0", ["metadata_port", "0"]),
+        ("metadata_port = http", ["metadata_port", "http"]),
+        ("hv_local_subnet = 100.127.0.1/16", ["hv_local_subnet", "100.127.0.1/16", "host bits"]),
+        ("hv_local_subnet = 100.127.0.0/31", ["hv_local_subnet", "100.127.0.0/31"]),
+        ("hv_local_subnet = 169.254.0.0/16", ["metadata_ip", "169.254.169.254"]),
+        ("zone_base = 65535", ["zone_base", "65535"]),
+        ("zone_base = -1", ["zone_base", "-1"]),
+        ("pipeline = parallel", ["pipeline", "parallel"]),
+        ("classifier_table = 7", ["classifier_table", "7", "standalone"]),
+        ("l2_rewrite_table = 254", ["l2_rewrite_table", "254"]),
+        ("forwarding_table = 25", ["l2_rewrite_table and forwarding_table", "25"]),
+        ("cookie = 0x10000", ["cookie", "0x10000"]),
+        ("cookie = zero", ["cookie", "zero"]),
+    ],
+)
+@pytest.mark.parametrize("section", ["metadata", f"bridge:{DPID}"])
+def test_a_bad_value_is_named_with_its_option_and_file(
+    file: Path, section: str, line: str, complaints: list[str]
+):
+    with pytest.raises(SettingsError) as refused:
+        read(file, f"[{section}]\n{line}\n")
+    for complaint in [*complaints, str(file), section]:
+        assert complaint in str(refused.value)
+
+
+@pytest.mark.parametrize("section", ["bridge:br0", "bridge:AA", "bridge", f"bridge:{DPID.upper()}"])
+def test_a_section_that_names_no_switch_is_refused(file: Path, section: str):
+    with pytest.raises(SettingsError) as refused:
+        read(file, f"[{section}]\nzone_base = 1\n")
+    assert f"[{section}]" in str(refused.value)
+    assert str(file) in str(refused.value)
+
+
+def test_other_sections_are_left_to_others(file: Path):
+    settings = read(file, "[metadata_http]\nlisten = 127.0.0.1:80\n[DEFAULT]\nverbose = true\n")
+    assert settings.bridges == {}
+
+
+def test_every_option_says_what_it_is_for():
+    for option in [*OPTIONS, *BRIDGE_OPTIONS]:
+        assert option.help, option.name
+        assert option.help.endswith("."), option.name
+    assert [option for option in BRIDGE_OPTIONS if option not in OPTIONS] == []
