@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
-from oslo_config import cfg
+from oslo_config import cfg, types
 
 from ryu_apps.pipeline.addressing import Addressing
 from ryu_apps.pipeline.layout import BridgeSettings, CookieMark, Pipeline, Tables
@@ -120,6 +120,7 @@ OPTIONS = [
     ),
     cfg.ListOpt(
         "nameservers",
+        item_type=types.IPAddress(),
         default=[],
         help="`dns.nameservers` of droplets that are registered without any.",
     ),

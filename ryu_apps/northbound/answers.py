@@ -1,5 +1,6 @@
 """Answers as WebOb responses: the few forms that all calls share."""
 
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 
@@ -27,6 +28,18 @@ def no_content() -> webob.Response:
     return webob.Response(status=204)
 
 
-def etag(revision: int) -> str:
-    """The strong entity tag of a record: its revision, which changes with every write."""
-    return f'"{revision}"'
+def etag(revision: int, status_revision: int = 0) -> str:
+    """The strong entity tag of a record: its revision, and that of its status where it is newer.
+
+    The first part alone is what preconditions of writes are about, see `document_revision`.
+    """
+    return f'"{revision}-{status_revision}"' if status_revision > revision else f'"{revision}"'
+
+
+_TAG = re.compile(r"([1-9][0-9]{0,18})(?:-[0-9]{1,19})?", re.ASCII)
+
+
+def document_revision(tag: str) -> int:
+    """The revision of the document in an entity tag, given without its quotes; 0 if not ours."""
+    found = _TAG.fullmatch(tag)
+    return int(found[1]) if found else 0

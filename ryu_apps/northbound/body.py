@@ -44,10 +44,11 @@ def require_type(environ: Environ, *accepted: str) -> str:
     """The body's media type, one of `accepted`. Raises `Problem` 415."""
     found = content_type(environ)
     if found not in accepted:
+        name = "Accept-Patch" if environ["REQUEST_METHOD"] == "PATCH" else "Accept"
         raise Problem(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
             f"Content-Type {found or '(none)'}: must be {' or '.join(accepted)}",
-            headers={"Accept": ", ".join(accepted)},
+            headers={name: ", ".join(accepted)},
         )
     return found
 

@@ -8,7 +8,7 @@ import eventlet
 import webob
 
 from ryu_apps.northbound import body
-from ryu_apps.northbound.answers import etag, json_answer, no_content
+from ryu_apps.northbound.answers import document_revision, etag, json_answer, no_content
 from ryu_apps.northbound.context import Call, whole_number
 from ryu_apps.northbound.problems import Problem
 from ryu_apps.registry import jsontext
@@ -40,13 +40,13 @@ def put(call: Call) -> webob.Response:
 
 def get(call: Call) -> webob.Response:
     """GET /v1/droplets/{droplet_id}: what was registered."""
-    droplet_id = _known_id(call)
+    droplet_id = known_id(call)
     record = call.context.registry.get(droplet_id)
     if record is None:
         raise NoSuchDroplet(droplet_id)
-    unchanged = _revisions(call.request.headers.get("If-None-Match"), weak=True)
-    if unchanged is not None and (not unchanged or record.revision in unchanged):
-        answer = webob.Response(status=304, headerlist=[("ETag", etag(record.revision))])
+    tag = etag(record.revision, record.status_revision)
+    if _is_among(tag, call.request.headers.get("If-None-Match")):
+        answer = webob.Response(status=304, headerlist=[("ETag", tag)])
         answer.headers["Cache-Control"] = "no-store"
         return answer
     return _droplet_answer(record, HTTPStatus.OK)
@@ -54,7 +54,7 @@ def get(call: Call) -> webob.Response:
 
 def delete(call: Call) -> webob.Response:
     """DELETE /v1/droplets/{droplet_id}."""
-    call.context.registry.delete(_known_id(call), _precondition(call.request))
+    call.context.registry.delete(known_id(call), _precondition(call.request))
     return no_content()
 
 
@@ -71,7 +71,7 @@ def list_page(call: Call) -> webob.Response:
     )
     page = call.context.registry.page(query)
     following = str(page.records[-1].droplet_id) if page.more else "null"
-    documents = b",".join(record.document for record in page.records)
+    documents = b",".join(map(_shown, page.records))
     return json_answer(b'{"droplets":[%b],"next":%b}' % (documents, following.encode()))
 
 
@@ -108,7 +108,15 @@ def _elements(call: Call) -> Iterable[jsontext.Element]:
 
 
 def _droplet_answer(record: Record, status: HTTPStatus) -> webob.Response:
-    return json_answer(record.document, status=status, headers={"ETag": etag(record.revision)})
+    tag = etag(record.revision, record.status_revision)
+    return json_answer(_shown(record), status=status, headers={"ETag": tag})
+
+
+def _shown(record: Record) -> bytes:
+    """The droplet as it is answered: its document, and its status if it has any."""
+    if record.status is None:
+        return record.document
+    return b'%b,"status":%b}' % (record.document[:-1], record.status)
 
 
 def _addressed(call: Call) -> int:
@@ -120,8 +128,11 @@ def _addressed(call: Call) -> int:
     return int(text)
 
 
-def _known_id(call: Call) -> int:
-    """The id in the path where only one that can be registered makes sense."""
+def known_id(call: Call) -> int:
+    """The id in the path where only one that can be registered makes sense.
+
+    Raises `Problem` 404 for any other.
+    """
     text = call.path["droplet_id"]
     if not _ID.fullmatch(text) or not 1 <= int(text) <= MAX_DROPLET_ID:
         raise Problem(
@@ -138,17 +149,23 @@ def _precondition(request: webob.Request) -> Precondition:
 
 
 def _revisions(header: str | None, *, weak: bool) -> frozenset[int] | None:
-    """The revisions that entity tags name; empty for `*`, None without the header.
+    """The documents' revisions that entity tags name; empty for `*`, None without the header.
 
-    A tag that is none of ours stands for revision 0, which no record has. If-Match compares
-    strongly, so that a weak tag never matches there (RFC 9110 section 8.8.3.2).
+    What a write would replace is the document, so its revision alone decides: a report of the
+    droplet's agent does not get between an operator's reading and writing. A tag that is none of
+    ours stands for revision 0, which no record has. If-Match compares strongly, so that a weak tag
+    never matches there (RFC 9110 section 8.8.3.2).
     """
     if header is None:
         return None
     if header.strip() == "*":
         return frozenset()
-    found = (
-        int(tag) if _ID.fullmatch(tag) and (weak or not mark) else 0
-        for mark, tag in _TAGS.findall(header)
-    )
+    found = (document_revision(tag) for mark, tag in _TAGS.findall(header) if weak or not mark)
     return frozenset(found) | {0}
+
+
+def _is_among(tag: str, header: str | None) -> bool:
+    """Whether an If-None-Match names the entity tag, weak or strong."""
+    if header is None:
+        return False
+    return header.strip() == "*" or tag in (f'"{given}"' for _, given in _TAGS.findall(header))

@@ -14,7 +14,7 @@ from prometheus_client.process_collector import ProcessCollector
 from ryu_apps.northbound.registry import Registry
 from ryu_apps.northbound.watch import Watchers
 
-_METHODS = frozenset({"GET", "HEAD", "PUT", "POST", "DELETE"})
+_METHODS = frozenset({"GET", "HEAD", "PUT", "POST", "PATCH", "DELETE"})
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 
 

@@ -13,6 +13,7 @@ Json = dict[str, Any]
 
 _JSON = "application/json"
 _NDJSON = "application/x-ndjson"
+_MERGE_PATCH = "application/merge-patch+json"
 
 
 def _ref(name: str) -> Json:
@@ -143,6 +144,53 @@ def _droplet() -> Json:
     }
 
 
+def _maintenance() -> Json:
+    body = {"required": True, "content": {_JSON: {"schema": _ref("Maintenance")}}}
+    return {
+        "parameters": [_DROPLET_ID],
+        "get": _operation(
+            "getMaintenance",
+            "The maintenance event announced to a droplet",
+            "droplets",
+            {"200": _answer("The event, or null", "MaintenanceNow")}
+            | _problems(401, 403, 404, 503),
+        ),
+        "put": _operation(
+            "announceMaintenance",
+            "Announce a maintenance event to a droplet",
+            "droplets",
+            {"204": _answer("Announced, durably")}
+            | _problems(400, 401, 403, 404, 408, 413, 415, 503, 507),
+            requestBody=body,
+        ),
+        "delete": _operation(
+            "callOffMaintenance",
+            "Announce none any more",
+            "droplets",
+            {"204": _answer("There is none now, durably")} | _problems(401, 403, 404, 503, 507),
+        ),
+    }
+
+
+def _agent() -> Json:
+    body = {"required": True, "content": {_MERGE_PATCH: {"schema": _ref("AgentReport")}}}
+    return {
+        "parameters": [_DPID, _DROPLET_ID],
+        "patch": _operation(
+            "reportOfAgent",
+            "What the agent of a droplet on this switch says of itself",
+            "switches",
+            {
+                "200": _answer(
+                    "Kept, durably; droplets at this revision or above show it", "Revision"
+                )
+            }
+            | _problems(400, 401, 403, 404, 408, 413, 415, 503, 507),
+            requestBody=body,
+        ),
+    }
+
+
 def _switches() -> Json:
     return {
         "get": _operation(
@@ -216,9 +264,11 @@ def description() -> Json:
         "paths": {
             "/v1/droplets": _droplets(),
             "/v1/droplets/{droplet_id}": _droplet(),
+            "/v1/droplets/{droplet_id}/maintenance": _maintenance(),
             "/v1/switches": _switches(),
             "/v1/switches/{dpid}/ports": _ports(),
             "/v1/switches/{dpid}/servers/{server}": _servers(),
+            "/v1/switches/{dpid}/droplets/{droplet_id}/agent": _agent(),
             "/v1/openapi.json": _service(
                 "openapi", "This description", {_JSON: {"schema": {"type": "object"}}}, 401
             ),
@@ -232,7 +282,7 @@ def description() -> Json:
             "schemas": SCHEMAS,
             "headers": {
                 "ETag": {
-                    "description": "Strong; the record's revision",
+                    "description": "Strong; changes with the document and with the status",
                     "schema": {"type": "string"},
                 }
             },

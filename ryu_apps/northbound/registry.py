@@ -10,7 +10,7 @@ always equals what is acknowledged, and is changed from the hub's thread alone.
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from eventlet import tpool
@@ -19,6 +19,7 @@ from eventlet.semaphore import Semaphore
 from ryu_apps.registry.claims import Claim, ClaimsDirectory
 from ryu_apps.registry.completion import Defaults, served
 from ryu_apps.registry.droplet import Droplet, decode_stored
+from ryu_apps.registry.status import Patch, decode, patched
 from ryu_apps.store.interface import (
     ALWAYS,
     Change,
@@ -26,12 +27,15 @@ from ryu_apps.store.interface import (
     Delete,
     Deleted,
     Entry,
+    NoSuchDroplet,
     Outcome,
     Page,
     PageQuery,
+    PatchStatus,
     Precondition,
     Put,
     Record,
+    StatusPatched,
     Store,
     Stored,
     StoreError,
@@ -93,7 +97,8 @@ class Registry:
         entry = Entry.of(droplet)
         stored = self._write(Put((entry,), precondition))
         droplet_id = droplet.droplet_id
-        record = Record(droplet_id, stored.revisions[droplet_id], entry.document)
+        status = stored.statuses.get(droplet_id, (None, 0))
+        record = Record(droplet_id, stored.revisions[droplet_id], entry.document, *status)
         return record, droplet_id in stored.created
 
     def put_many(self, entries: Sequence[Entry]) -> int:
@@ -103,6 +108,20 @@ class Registry:
     def delete(self, droplet_id: int, precondition: Precondition = ALWAYS) -> None:
         """Forget the droplet. Raises `NoSuchDroplet`, a `ChangeRefused`, where there is none."""
         self._write(Delete(droplet_id, precondition))
+
+    def patch_status(self, droplet_id: int, patch: Patch) -> int:
+        """Change the droplet's status; the revision of its record that tells of it.
+
+        A change of nothing is no write, and takes no writer's turn: agents repeat themselves.
+        Raises `NoSuchDroplet`.
+        """
+        record = self.get(droplet_id)
+        if record is None:
+            raise NoSuchDroplet(droplet_id)
+        status = decode(record.status)
+        if patched(status, patch) == status:
+            return record.latest
+        return self._write(PatchStatus(droplet_id, patch)).latest
 
     def get(self, droplet_id: int) -> Record | None:
         """The droplet's record, or None."""
@@ -117,8 +136,12 @@ class Registry:
         return self._offload(self._store.page, query)
 
     def served(self, record: Record) -> dict[str, Any]:
-        """What a metadata server needs of the droplet, completed."""
-        return served(decode_stored(record.document), self.defaults)
+        """What a metadata server needs of the droplet, completed.
+
+        `revision` is the record's latest: it grows with all that is told here.
+        """
+        droplet, status = decode_stored(record.document), decode(record.status)
+        return {"revision": record.latest, **served(droplet, self.defaults, status)}
 
     def close(self) -> None:
         """Close the store."""
@@ -169,6 +192,10 @@ class Registry:
                 self.count += len(created)
                 claims = {e.droplet.droplet_id: _claims(e.droplet, revisions) for e in entries}
                 self._tell(self.claims.replace(claims))
+            case PatchStatus(droplet_id=droplet_id), StatusPatched(latest=latest, changed=True):
+                held = [self.claims.get(name) for name in self.claims.names_of(droplet_id)]
+                claims = [replace(claim, revision=latest) for claim in held if claim is not None]
+                self._tell(self.claims.replace({droplet_id: claims}))
 
     def _tell(self, touched: frozenset[str]) -> None:
         if self.on_change is None or not touched:

@@ -1,8 +1,8 @@
 """The REST interface as one WSGI callable: routing, who may call, and answers to every failure.
 
 Lives here: what all calls have in common. The calls themselves are in `droplet_calls.py`,
-`switch_calls.py` and `service_calls.py`; the table of them is `ROUTES`, which the OpenAPI
-description is held to.
+`status_calls.py`, `switch_calls.py` and `service_calls.py`; the table of them is `ROUTES`, which
+the OpenAPI description is held to.
 """
 
 import logging
@@ -15,7 +15,13 @@ from typing import Any
 
 import webob
 
-from ryu_apps.northbound import body, droplet_calls, service_calls, switch_calls
+from ryu_apps.northbound import (
+    body,
+    droplet_calls,
+    service_calls,
+    status_calls,
+    switch_calls,
+)
 from ryu_apps.northbound.answers import etag
 from ryu_apps.northbound.context import Call, Context, Limits
 from ryu_apps.northbound.metrics import Metrics
@@ -62,10 +68,19 @@ ROUTES = (
     Route("GET", "/v1/droplets/{droplet_id}", droplet_calls.get, _ADMIN),
     Route("PUT", "/v1/droplets/{droplet_id}", droplet_calls.put, _ADMIN),
     Route("DELETE", "/v1/droplets/{droplet_id}", droplet_calls.delete, _ADMIN),
+    Route("GET", "/v1/droplets/{droplet_id}/maintenance", status_calls.maintenance, _ADMIN),
+    Route("PUT", "/v1/droplets/{droplet_id}/maintenance", status_calls.announce, _ADMIN),
+    Route("DELETE", "/v1/droplets/{droplet_id}/maintenance", status_calls.call_off, _ADMIN),
     Route("GET", "/v1/switches", switch_calls.list_switches, _ANY_ROLE),
     Route("GET", "/v1/switches/{dpid}/ports", switch_calls.ports, _ANY_ROLE),
     Route("PUT", "/v1/switches/{dpid}/servers/{server}", switch_calls.acknowledge, _ANY_ROLE),
     Route("DELETE", "/v1/switches/{dpid}/servers/{server}", switch_calls.unfollow, _ANY_ROLE),
+    Route(
+        "PATCH",
+        "/v1/switches/{dpid}/droplets/{droplet_id}/agent",
+        status_calls.report_of_agent,
+        _ANY_ROLE,
+    ),
     Route("GET", "/v1/openapi.json", service_calls.openapi_json, _ANY_ROLE),
     Route("GET", "/healthz", service_calls.healthz, None),
     Route("GET", "/readyz", service_calls.readyz, None),
@@ -184,7 +199,7 @@ def _problem(error: Exception) -> Problem | None:
         case PreconditionFailed():
             now = "is not registered"
             if error.revision is not None:
-                now = f"is registered, its ETag is {etag(error.revision)}"
+                now = f"is registered, its ETag is {etag(error.revision, error.status_revision)}"
             return Problem(HTTPStatus.PRECONDITION_FAILED, f"the droplet {now}")
         case StoreFull():
             LOG.error("%s", error)

@@ -7,7 +7,9 @@ What a schema cannot say, or says worse than a sentence, is left to docs/rest.md
 from typing import Any
 
 from ryu_apps.binding.views import PortState, SwitchState
-from ryu_apps.registry.droplet import MAX_DROPLET_ID, MAX_PORTS
+from ryu_apps.registry.agent import DOTTY_STATUSES, MAX_HOST_KEY, MAX_HOST_KEYS
+from ryu_apps.registry.droplet import FORMATS, MAX_DROPLET_ID, MAX_PORTS
+from ryu_apps.registry.status import MAINTENANCE_EVENTS
 
 Json = dict[str, Any]
 
@@ -30,6 +32,21 @@ _TEXT_OR_NULL: Json = {"type": ["string", "null"]}
 _COUNT: Json = {"type": "integer", "minimum": 0}
 _REVISION: Json = {"type": "integer", "minimum": 0, "description": "Grows over restarts"}
 
+_FORMATS_OR_NULL: Json = {
+    "type": ["array", "null"],
+    "items": {"enum": list(FORMATS)},
+    "minItems": 1,
+}
+
+_SSH_INFO: Json = {
+    "port": {"type": "integer", "minimum": 1, "maximum": 65535},
+    "host_keys": {
+        "type": ["array", "null"],
+        "items": {"type": "string", "minLength": 1, "maxLength": MAX_HOST_KEY},
+        "maxItems": MAX_HOST_KEYS,
+    },
+}
+
 _DROPLET: Json = {
     "droplet_id": _ref("DropletId"),
     "ports": {"type": "array", "items": _ref("Port"), "maxItems": MAX_PORTS},
@@ -39,7 +56,14 @@ _DROPLET: Json = {
         "contentEncoding": "base64",
         "description": "User data that is no text; instead of metadata.user_data",
     },
+    "formats": {
+        **_FORMATS_OR_NULL,
+        "description": "In which forms metadata is served; absent: as configured",
+    },
+    "status": _ref("Status"),
 }
+
+_OPTIONAL = ("user_data_base64", "formats", "status")
 
 _PORT_VIEW: Json = {
     "ofport": {"type": "integer", "minimum": 1},
@@ -56,7 +80,15 @@ _WATCHED_PORT = _object(
         "binding": {"type": ["integer", "null"], "description": "Never names two bindings"},
         "droplet": {
             "anyOf": [
-                _object({"metadata": _ref("Metadata"), "user_data_base64": _TEXT_OR_NULL}),
+                _object(
+                    {
+                        "revision": _REVISION,
+                        "metadata": _ref("Metadata"),
+                        "user_data_base64": _TEXT_OR_NULL,
+                        "formats": _FORMATS_OR_NULL,
+                        "maintenance_event": _TEXT_OR_NULL,
+                    }
+                ),
                 {"type": "null"},
             ]
         },
@@ -89,11 +121,40 @@ SCHEMAS: Json = {
         "type": "object",
         "description": "The droplet's v1.json as DigitalOcean serves it; unknown keys are kept",
     },
-    "DropletInput": _object(
-        _DROPLET, optional=("droplet_id", "metadata", "user_data_base64"), closed=True
+    "Status": {
+        "type": "object",
+        "description": "What others than the document say of the droplet; ignored in a request",
+        "readOnly": True,
+        "properties": {
+            "agent": {
+                "type": "object",
+                "properties": {
+                    "dotty_status": {"enum": list(DOTTY_STATUSES)},
+                    "ssh_info": {"type": "object", "properties": _SSH_INFO},
+                },
+            },
+            "maintenance_event": {"enum": list(MAINTENANCE_EVENTS)},
+        },
+    },
+    "AgentReport": _object(
+        {
+            "dotty_status": {"enum": [*DOTTY_STATUSES, None]},
+            "ssh_info": {
+                "anyOf": [
+                    _object(_SSH_INFO, optional=("host_keys",), closed=True),
+                    {"type": "null"},
+                ]
+            },
+        },
+        optional=("dotty_status", "ssh_info"),
+        closed=True,
     ),
-    "BatchDroplet": _object(_DROPLET, optional=("metadata", "user_data_base64"), closed=True),
-    "Droplet": _object(_DROPLET, optional=("user_data_base64",), closed=True),
+    "Revision": _object({"revision": _REVISION}),
+    "Maintenance": _object({"event": {"enum": list(MAINTENANCE_EVENTS)}}, closed=True),
+    "MaintenanceNow": _object({"event": {"enum": [*MAINTENANCE_EVENTS, None]}}),
+    "DropletInput": _object(_DROPLET, optional=("droplet_id", "metadata", *_OPTIONAL), closed=True),
+    "BatchDroplet": _object(_DROPLET, optional=("metadata", *_OPTIONAL), closed=True),
+    "Droplet": _object(_DROPLET, optional=_OPTIONAL, closed=True),
     "DropletPage": _object(
         {
             "droplets": {"type": "array", "items": _ref("Droplet")},

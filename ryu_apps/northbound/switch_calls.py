@@ -45,7 +45,7 @@ def ports(call: Call) -> Any:
 
 def acknowledge(call: Call) -> webob.Response:
     """PUT /v1/switches/{dpid}/servers/{server}: this server has applied all up to a revision."""
-    dpid = _known_dpid(call)
+    dpid = known_dpid(call)
     body.require_type(call.request.environ, "application/json")
     seconds = call.context.limits.body_seconds
     data = body.read(call.request.environ, max_bytes=_MAX_ACKNOWLEDGEMENT, seconds=seconds)
@@ -61,7 +61,7 @@ def acknowledge(call: Call) -> webob.Response:
 
 def unfollow(call: Call) -> webob.Response:
     """DELETE /v1/switches/{dpid}/servers/{server}: this server stops and need not be waited for."""
-    dpid = _known_dpid(call)
+    dpid = known_dpid(call)
     call.context.switchboard.unfollow(dpid, _server(call.path["server"]))
     return no_content()
 
@@ -105,7 +105,8 @@ def _dpid(call: Call) -> int:
     return dpid
 
 
-def _known_dpid(call: Call) -> int:
+def known_dpid(call: Call) -> int:
+    """The dpid in the path, of a switch that is known. Raises `Problem` 403, 404."""
     dpid = _dpid(call)
     if call.context.switchboard.feed(dpid) is None:
         raise _unknown(dpid)

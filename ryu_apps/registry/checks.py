@@ -1,10 +1,11 @@
-"""Checks of addresses that more than one part of a document needs."""
+"""Checks that more than one part of a document needs: addresses, lines of text, arrays."""
 
 import ipaddress
 import re
+from collections.abc import Callable
 from typing import Any
 
-from ryu_apps.registry.faults import Place, shown
+from ryu_apps.registry.faults import Place, json_type, shown
 
 _MAC = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}", re.ASCII)
 
@@ -45,3 +46,25 @@ def check_netmask(value: Any, place: Place) -> None:
     inverted = ~int(ipaddress.IPv4Address(value)) & 0xFFFFFFFF
     if inverted & (inverted + 1):
         place.fault(f"{shown(value)} is no netmask: its ones are not all on the left")
+
+
+def check_line(value: Any, place: Place) -> Any:
+    """One line of text: it is served as one, and a line break would make it two."""
+    if not isinstance(value, str):
+        place.fault(f"must be a string, not {json_type(value)}")
+    elif not is_line(value):
+        place.fault("must be one line of text, without control characters")
+    return value
+
+
+def is_line(text: str) -> bool:
+    """Whether `text` has nothing in it that a reader may take for the end of a line."""
+    return text.isprintable() or not any(c < " " or c in "\x7f\x85\u2028\u2029" for c in text)
+
+
+def check_items(value: Any, place: Place, rule: Callable[[Any, Place], Any]) -> Any:
+    """Each item of the array `value` as `rule` gives it."""
+    if not isinstance(value, list):
+        place.fault(f"must be an array, not {json_type(value)}")
+        return value
+    return [rule(item, place / index) for index, item in enumerate(value)]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ryu_apps.registry.droplet import Droplet
+from ryu_apps.registry.status import NO_STATUS, Status
 
 _ORDER = (
     "droplet_id",
@@ -37,28 +38,34 @@ _ORDER = (
 class Defaults:
     """What stands in for what a document does not say.
 
-    `region` is taken at registration (None: a document must give one), `nameservers` whenever
-    a document is served.
+    `region` is taken at registration (None: a document must give one), `nameservers` and
+    `formats`, those of `droplet.FORMATS` in which metadata is served, whenever it is served. With
+    `formats` None the metadata server has its own default.
     """
 
     region: str | None = None
     nameservers: tuple[str, ...] = ()
+    formats: tuple[str, ...] | None = None
 
 
-def complete(droplet: Droplet, defaults: Defaults) -> dict[str, Any]:
-    """The droplet's whole v1.json, its keys in DigitalOcean's order."""
-    registered = droplet.metadata
+def complete(droplet: Droplet, defaults: Defaults, status: Status = NO_STATUS) -> dict[str, Any]:
+    """The droplet's whole v1.json, its keys in DigitalOcean's order.
+
+    What the droplet's agent said stands before what was registered: registering takes out of the
+    status what it names itself, so what is there is newer.
+    """
+    registered = {**droplet.metadata, **status.get("agent", {})}
     document: dict[str, Any] = {
         "hostname": f"droplet-{droplet.droplet_id}",
         "public_keys": [],
         "interfaces": {},
         "tags": None,
-        "features": {"dhcp_enabled": False},
         **registered,
         "droplet_id": droplet.droplet_id,
         "floating_ip": {"ipv4": {"active": False}, **registered.get("floating_ip", {})},
         "reserved_ip": {"ipv4": {"active": False}, **registered.get("reserved_ip", {})},
         "dns": {"nameservers": list(defaults.nameservers), **registered.get("dns", {})},
+        "features": {"dhcp_enabled": False, **registered.get("features", {})},
     }
     if droplet.user_data_base64:
         document["user_data"] = _as_text(base64.b64decode(droplet.user_data_base64))
@@ -66,11 +73,14 @@ def complete(droplet: Droplet, defaults: Defaults) -> dict[str, Any]:
     return known | document
 
 
-def served(droplet: Droplet, defaults: Defaults) -> dict[str, Any]:
+def served(droplet: Droplet, defaults: Defaults, status: Status = NO_STATUS) -> dict[str, Any]:
     """What a metadata server needs of the droplet: the `droplet` of the watch stream."""
+    formats = droplet.formats or defaults.formats
     return {
-        "metadata": complete(droplet, defaults),
+        "metadata": complete(droplet, defaults, status),
         "user_data_base64": droplet.user_data_base64,
+        "formats": list(formats) if formats else None,
+        "maintenance_event": status.get("maintenance_event"),
     }
 
 

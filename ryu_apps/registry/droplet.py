@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ryu_apps.registry import jsontext
-from ryu_apps.registry.checks import check_mac
+from ryu_apps.registry.checks import check_items, check_mac
 from ryu_apps.registry.faults import Findings, Place, json_type, shown
 from ryu_apps.registry.metadata import read_metadata
 
@@ -24,7 +24,10 @@ MAX_PORTS = 64
 _MAX_NAME_BYTES = 15
 """IFNAMSIZ of Linux, less the terminating zero."""
 
-_KEYS = ("droplet_id", "ports", "metadata", "user_data_base64")
+FORMATS = ("digitalocean", "ec2", "openstack")
+"""The forms in which a droplet's metadata can be served, in the order they are told."""
+
+_KEYS = ("droplet_id", "ports", "metadata", "user_data_base64", "formats", "status")
 _PORT_KEYS = ("name", "mac", "dpid")
 _DPID = re.compile(r"[0-9a-fA-F]{16}", re.ASCII)
 
@@ -47,13 +50,14 @@ class Droplet:
     """A registered droplet. `metadata` is its normalised v1.json and must not be changed.
 
     `user_data_base64` holds user data that is no text; None where there is none, or where it
-    is text in `metadata`.
+    is text in `metadata`. `formats` are some of `FORMATS`, in their order; None: the default.
     """
 
     droplet_id: int
     ports: tuple[Port, ...]
     metadata: dict[str, Any]
     user_data_base64: str | None = None
+    formats: tuple[str, ...] | None = None
 
     @property
     def region(self) -> str:
@@ -74,6 +78,8 @@ class Droplet:
         }
         if self.user_data_base64 is not None:
             document["user_data_base64"] = self.user_data_base64
+        if self.formats is not None:
+            document["formats"] = list(self.formats)
         return document
 
     def encode(self) -> bytes:
@@ -88,8 +94,13 @@ def decode_stored(data: bytes) -> Droplet:
         Port(port["name"], port["mac"], int(port["dpid"], 16) if "dpid" in port else None)
         for port in document["ports"]
     )
+    formats = tuple(document["formats"]) if "formats" in document else None
     return Droplet(
-        document["droplet_id"], ports, document["metadata"], document.get("user_data_base64")
+        document["droplet_id"],
+        ports,
+        document["metadata"],
+        document.get("user_data_base64"),
+        formats,
     )
 
 
@@ -99,7 +110,8 @@ def read_droplet(
     """The droplet that `document`, JSON values as `jsontext` reads them, describes.
 
     `droplet_id` is the id the sender addressed it by; without one the document must name it.
-    `default_region` stands in for a region the document does not give. Raises
+    `default_region` stands in for a region the document does not give. A `status` is passed over:
+    it is shown with a droplet, and a droplet as it is shown can be sent back. Raises
     `InvalidDocument` with every fault.
     """
     findings = Findings()
@@ -118,8 +130,9 @@ def read_droplet(
         document.get("metadata"), found_id, place / "metadata", default_region=default_region
     )
     user_data = _read_user_data_base64(document, place)
+    formats = _read_formats(document.get("formats"), place / "formats")
     findings.raise_if_any()
-    return Droplet(found_id, ports, metadata, user_data)
+    return Droplet(found_id, ports, metadata, user_data, formats)
 
 
 def check_droplet_id(value: Any, place: Place) -> bool:
@@ -231,6 +244,21 @@ def _read_user_data_base64(document: dict[str, Any], place: Place) -> str | None
         here.fault("is not base64 (RFC 4648 section 4, with padding)")
         return None
     return base64.b64encode(data).decode()
+
+
+def _read_formats(value: Any, place: Place) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    if value == []:
+        place.fault("is empty: leave it out for the default")
+    names = check_items(value, place, _check_format)
+    return tuple(name for name in FORMATS if isinstance(names, list) and name in names)
+
+
+def _check_format(value: Any, place: Place) -> Any:
+    if value not in FORMATS:
+        place.fault(f"{shown(value)} is none of {', '.join(FORMATS)}")
+    return value
 
 
 def _port_document(port: Port) -> dict[str, str]:

@@ -2,16 +2,20 @@
 
 Each rule names in its reason which client breaks. What is harmless is normalised instead:
 "nothing" said as null becomes the form clients take, and MACs become lower case. Unknown keys
-are kept. The rules for `interfaces` are in `interfaces.py`; which client needs what is written
-down in docs/rest.md.
+are kept. The rules for `interfaces` are in `interfaces.py`, those for what droplet-agent reads in
+`agent.py`; which client needs what is written down in docs/rest.md.
 """
 
-import json
 import re
 from collections.abc import Callable
 from typing import Any
 
-from ryu_apps.registry.checks import check_address
+from ryu_apps.registry.agent import (
+    read_dotty_keys,
+    read_ssh_info,
+    read_troubleshooting_agent,
+)
+from ryu_apps.registry.checks import check_address, check_items, check_line, is_line
 from ryu_apps.registry.faults import Place, json_type, shown
 from ryu_apps.registry.interfaces import read_interfaces
 
@@ -63,17 +67,6 @@ def _text(value: Any, place: Place) -> Any:
     return value
 
 
-def _line(value: Any, place: Place) -> Any:
-    """One line of text: it is served as one, and a line break would make it two."""
-    if isinstance(_text(value, place), str) and not _is_line(value):
-        place.fault("must be one line of text, without control characters")
-    return value
-
-
-def _is_line(text: str) -> bool:
-    return text.isprintable() or not any(c < " " or c in "\x7f\x85\u2028\u2029" for c in text)
-
-
 def _matching(pattern: re.Pattern[str], what: str) -> Callable[[Any, Place], Any]:
     def rule(value: Any, place: Place) -> Any:
         if isinstance(_text(value, place), str) and not pattern.fullmatch(value):
@@ -92,15 +85,8 @@ def _typed(kind: type, name: str) -> Callable[[Any, Place], Any]:
     return rule
 
 
-def _items(value: Any, place: Place, rule: Callable[[Any, Place], Any]) -> Any:
-    if not isinstance(value, list):
-        place.fault(f"must be an array, not {json_type(value)}")
-        return value
-    return [rule(item, place / index) for index, item in enumerate(value)]
-
-
 def _public_keys(value: Any, place: Place) -> Any:
-    return _items(value, place, _public_key)
+    return check_items(value, place, _public_key)
 
 
 def _public_key(value: Any, place: Place) -> Any:
@@ -108,7 +94,7 @@ def _public_key(value: Any, place: Place) -> Any:
         place.fault(f"must be a string, not {json_type(value)}")
         return value
     key = value.strip()  # The line break of a key read from its file.
-    if not key or not _is_line(key):
+    if not key or not is_line(key):
         place.fault("must be one line of authorized_keys: the keys are served one a line")
     return key
 
@@ -116,11 +102,11 @@ def _public_key(value: Any, place: Place) -> Any:
 def _tags(value: Any, place: Place) -> Any:
     if value is None:
         return None
-    return _items(value, place, _tag)
+    return check_items(value, place, _tag)
 
 
 def _tag(value: Any, place: Place) -> Any:
-    if isinstance(_line(value, place), str) and not value.strip():
+    if isinstance(check_line(value, place), str) and not value.strip():
         place.fault("is an empty tag")
     return value
 
@@ -132,7 +118,7 @@ def _dns(value: Any, place: Place) -> Any:
     if value.get("nameservers") is None:
         rest = {key: item for key, item in value.items() if key != "nameservers"}
         return rest or _NOTHING  # The default name servers are filled in when it is served.
-    nameservers = _items(value["nameservers"], place / "nameservers", _any_address)
+    nameservers = check_items(value["nameservers"], place / "nameservers", _any_address)
     return {**value, "nameservers": nameservers}
 
 
@@ -184,27 +170,12 @@ def _mapped_family(value: Any, family: str, place: Place) -> Any:
     return value
 
 
-def _dotty_keys(value: Any, place: Place) -> Any:
-    return _items(value, place, _dotty_key)
-
-
-def _dotty_key(value: Any, place: Place) -> Any:
-    """A string that is itself a JSON object: droplet-agent decodes it on its own."""
-    try:
-        sound = isinstance(json.loads(value), dict)
-    except (TypeError, ValueError, RecursionError):
-        sound = False
-    if not sound:
-        place.fault("must be a string that holds a JSON object: droplet-agent decodes it")
-    return value
-
-
 _RULES: dict[str, Callable[[Any, Place], Any]] = {
     "hostname": _matching(_HOSTNAME, "host name (letters, digits, '.', '-', '_', at most 253)"),
     "user_data": _text,
     "vendor_data": _text,
     "public_keys": _public_keys,
-    "auth_key": _line,
+    "auth_key": check_line,
     "region": _matching(_SLUG, "region's slug such as nyc3"),
     "interfaces": read_interfaces,
     "floating_ip": _mapped_ip,
@@ -214,10 +185,10 @@ _RULES: dict[str, Callable[[Any, Place], Any]] = {
     "features": _features,
     "modify_index": _typed(int, "a number"),
     "managed_keys_enabled": _typed(bool, "a boolean"),
-    "dotty_keys": _dotty_keys,
-    "dotty_status": _line,
-    "ssh_info": _typed(dict, "an object"),
-    "troubleshooting_agent": _typed(dict, "an object"),
+    "dotty_keys": read_dotty_keys,
+    "dotty_status": check_line,
+    "ssh_info": read_ssh_info,
+    "troubleshooting_agent": read_troubleshooting_agent,
 }
 
 _ABSENT = _RULES.keys() - {"tags"}

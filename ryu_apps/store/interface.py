@@ -8,6 +8,8 @@ The promises, which `tests/unit/store` holds every backend to:
   touch it. Changes take effect in the order given.
 - A port name belongs to at most one droplet, at every instant.
 - Revisions grow with every record written and are never given twice.
+- A droplet's status outlives every `Put` of the droplet, but for what the `Put` says itself, and
+  ends with the droplet.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,15 +18,27 @@ from typing import Protocol
 
 from ryu_apps.registry.claims import Claim
 from ryu_apps.registry.droplet import Droplet
+from ryu_apps.registry.status import Patch
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A droplet as it is stored. `document` is what `Droplet.encode` gave."""
+    """A droplet as it is stored. `document` is what `Droplet.encode` gave, `status` likewise.
+
+    `revision` is that of the document, `status_revision` that of the last change of the status
+    (0: there was none).
+    """
 
     droplet_id: int
     revision: int
     document: bytes
+    status: bytes | None = None
+    status_revision: int = 0
+
+    @property
+    def latest(self) -> int:
+        """The revision of the last change of either."""
+        return max(self.revision, self.status_revision)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,20 +97,41 @@ class Delete:
     precondition: Precondition = ALWAYS
 
 
-Change = Put | Delete
+@dataclass(frozen=True, slots=True)
+class PatchStatus:
+    """Change the status of the droplet with this id, as `registry.status.patched` does."""
+
+    droplet_id: int
+    patch: Patch
+
+
+Change = Put | Delete | PatchStatus
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A `Put` happened. `revisions` are the new ones by droplet id; `created` were new ids."""
+    """A `Put` happened. `revisions` are the new ones by droplet id; `created` were new ids.
+
+    `statuses` are what outlived it of the statuses there were, with their revisions.
+    """
 
     revisions: dict[int, int]
     created: frozenset[int]
+    statuses: dict[int, tuple[bytes | None, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
     """A `Delete` happened."""
+
+
+@dataclass(frozen=True, slots=True)
+class StatusPatched:
+    """A `PatchStatus` happened; `latest` is the record's. Where nothing changed it is an old one,
+    and nothing was written."""
+
+    latest: int
+    changed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +156,10 @@ class PortNamesTaken(ChangeRefused):
 
 @dataclass
 class PreconditionFailed(ChangeRefused):
-    """The precondition does not hold; `revision` is the record's, None where there is none."""
+    """The precondition does not hold; the revisions are the record's, None where there is none."""
 
     revision: int | None
+    status_revision: int = 0
 
 
 @dataclass
@@ -133,7 +169,7 @@ class NoSuchDroplet(ChangeRefused):
     droplet_id: int
 
 
-Outcome = Stored | Deleted | ChangeRefused
+Outcome = Stored | Deleted | StatusPatched | ChangeRefused
 
 
 class StoreError(Exception):
@@ -195,7 +231,7 @@ class Store(Protocol):
         """A page of the list."""
 
     def claims(self) -> list[Claim]:
-        """All claims on port names."""
+        """All claims on port names; the revision of each is its record's latest."""
 
     def count(self) -> int:
         """How many droplets are stored."""

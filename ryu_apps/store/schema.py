@@ -9,6 +9,7 @@ APPLICATION_ID = 0x6F76736D
 
 MIGRATIONS = (
     # 1. Droplets with their claims and tags, and the metadata servers that follow switches.
+    # status is NULL where there is none; status_revision outlives it and is 0 before the first.
     # dpid is text: 64 unsigned bits do not fit INTEGER.
     # The region index needs no droplet_id: the rowid is part of every index entry.
     """
@@ -18,7 +19,9 @@ MIGRATIONS = (
         droplet_id INTEGER PRIMARY KEY,
         revision INTEGER NOT NULL,
         region TEXT NOT NULL,
-        document BLOB NOT NULL
+        document BLOB NOT NULL,
+        status BLOB,
+        status_revision INTEGER NOT NULL DEFAULT 0
     );
     CREATE INDEX droplet_region ON droplet (region);
     CREATE TABLE port (

@@ -42,7 +42,16 @@ class Switchboard:
         self.feeds = {}
         self.followers = []
         self.changes = []
-        registry.on_change = lambda names: self.changes.append(sorted(names))
+        registry.on_change = self.registry_changed
+
+    def registry_changed(self, names):
+        """Tell of a droplet's new revision where it is, as the core does."""
+        self.changes.append(sorted(names))
+        for feed in self.feeds.values():
+            for view in feed.ports():
+                claim = self.registry.claims.get(view.name)
+                if view.name in names and claim and claim.droplet_id == view.droplet_id:
+                    feed.publish(replace(view, droplet_revision=claim.revision))
 
     def switches(self):
         return [

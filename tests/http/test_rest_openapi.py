@@ -1,5 +1,6 @@
 """The OpenAPI description is valid, tells each call and no other; real answers have its shapes."""
 
+import json
 import re
 
 import jsonschema
@@ -10,13 +11,27 @@ from ryu_apps.northbound.openapi import description
 from ryu_apps.northbound.rest import ROUTES
 from tests.http.rest_harness import DPID, DPID_TEXT, RestController, droplet
 
+REPORT = {"dotty_status": "running", "ssh_info": {"port": 22, "host_keys": ["ssh-rsa AAAA"]}}
+EVENT = {"event": "live_migrate"}
+AGENT = f"/v1/switches/{DPID_TEXT}/droplets/7/agent"
+REPORTS = [
+    ("PATCH", AGENT, "application/merge-patch+json", REPORT),
+    ("PUT", "/v1/droplets/7/maintenance", "application/json", EVENT),
+]
+
 
 @pytest.fixture(scope="module")
 def controller(tmp_path_factory):
     controller = RestController(tmp_path_factory.mktemp("state"), pace={"heartbeat": 0.2})
-    controller.put(7, droplet("tap7", tags=["a"]) | {"user_data_base64": "AP8="})
+    given = {"user_data_base64": "AP8=", "formats": ["digitalocean", "ec2"]}
+    controller.put(7, droplet("tap7", tags=["a"]) | given)
     controller.do("connect", dpid=DPID)
     controller.do("publish", dpid=DPID, ofport=7, name="tap7", droplet_id=7)
+    for method, path, media, body in REPORTS:
+        answer = controller.request(
+            method, path, json.dumps(body).encode(), {"Content-Type": media}
+        )
+        assert answer.status in (200, 204)
     controller.do("publish", dpid=DPID, ofport=8, name="up")
     yield controller
     controller.kill()
@@ -65,6 +80,7 @@ def test_it_is_served(controller):
     [
         ("Droplet", "/v1/droplets/7"),
         ("DropletPage", "/v1/droplets"),
+        ("MaintenanceNow", "/v1/droplets/7/maintenance"),
         ("SwitchList", "/v1/switches"),
         ("PortList", f"/v1/switches/{DPID_TEXT}/ports"),
         ("ServiceStatus", "/healthz"),
@@ -84,6 +100,12 @@ def test_refusals_and_counts_have_the_shapes_described(controller):
     counts = controller.request("POST", "/v1/droplets", [{"droplet_id": 9, **droplet("tap9")}])
     check("BatchCounts", counts.json)
     check("DropletInput", droplet("tap9"))
+    check("DropletInput", controller.get("/v1/droplets/7").json)
+    check("AgentReport", REPORT)
+    check("AgentReport", {"dotty_status": None, "ssh_info": None})
+    check("Maintenance", EVENT)
+    body, media = json.dumps(REPORT).encode(), {"Content-Type": "application/merge-patch+json"}
+    check("Revision", controller.request("PATCH", AGENT, body, media).json)
     check("BatchDroplet", {"droplet_id": 9, **droplet("tap9")})
 
 
@@ -101,6 +123,14 @@ def test_events_have_the_shapes_described(controller):
 
 
 def test_the_shapes_refuse_something():
-    for name, value in (("Droplet", {}), ("WatchEvent", {"event": "x"}), ("Port", {"name": ""})):
+    wrong = [
+        ("Droplet", {}),
+        ("WatchEvent", {"event": "x"}),
+        ("Port", {"name": ""}),
+        ("AgentReport", {"ssh_info": {}}),
+        ("AgentReport", {"droplet_id": 7}),
+        ("Maintenance", {"event": None}),
+    ]
+    for name, value in wrong:
         with pytest.raises(jsonschema.ValidationError):
             check(name, value)

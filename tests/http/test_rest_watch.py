@@ -53,6 +53,11 @@ def switch(controller):
     return first
 
 
+def record_revision(controller):
+    """The revision of the droplet's record, which its ETag tells."""
+    return int(controller.get("/v1/droplets/7889371").headers["ETag"].strip('"'))
+
+
 def publish(controller, ofport, name, droplet_id=None):
     return controller.do("publish", dpid=DPID, ofport=ofport, name=name, droplet_id=droplet_id)
 
@@ -80,6 +85,7 @@ def test_a_full_view_comes_first_then_each_change(controller, switch):
                 "reason": None,
                 "binding": revision,
                 "droplet": {
+                    "revision": record_revision(controller),
                     "metadata": {
                         "droplet_id": 7889371,
                         "hostname": "web-1",
@@ -93,6 +99,8 @@ def test_a_full_view_comes_first_then_each_change(controller, switch):
                         "features": {"dhcp_enabled": False},
                     },
                     "user_data_base64": None,
+                    "formats": None,
+                    "maintenance_event": None,
                 },
             },
         }

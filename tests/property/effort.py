@@ -1,6 +1,6 @@
 """How much hypothesis tries: bounded by default, more where EXAMPLES says so.
 
-    EXAMPLES=50 python -m pytest tests/property      # fifty times as many examples
+EXAMPLES=50 python -m pytest tests/property      # fifty times as many examples
 """
 
 import os

@@ -11,6 +11,7 @@ from ryu_apps.registry import jsontext
 from ryu_apps.registry.completion import Defaults, complete
 from ryu_apps.registry.droplet import decode_stored, read_droplet
 from ryu_apps.registry.faults import InvalidDocument
+from ryu_apps.registry.status import NO_STATUS, patched, read_agent_report
 
 MAC = re.compile("[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 DEFAULTS = Defaults(nameservers=("192.0.2.53", "2001:db8::53"))
@@ -52,13 +53,14 @@ GOOD = {
         "ssh_info": {"port": 22},
         "unknown": [{"x": None}],
     },
+    "formats": ["digitalocean", "ec2"],
 }
 
 near = st.sampled_from(
     [None, True, False, 0, 1, -1, 64, 2**32, 1.5, "", " ", "\n", "a\nb", "true", "64", "0.0.0.0",
      "::", "fe80::1%0", "10.0.0.1", "255.0.255.0", "02:00:00:00:00:0A", "00:00:00:00:00:00",
      "public", "private", [], {}, [None], [[]], [{}], {"": None}, {"ipv4": None}, ["a", ""],
-     "\ud83d\ude00", "\x00", "\u2028"]
+     "\U0001f600", "\x00", "\u2028"]
 )  # fmt: skip
 json_values = st.recursive(
     near | st.text(max_size=20) | st.integers() | st.floats(allow_nan=False, allow_infinity=False),
@@ -118,6 +120,10 @@ def check_clients_take(document):
     assert all(isinstance(on, bool) for on in document["features"].values())
     assert isinstance(document.get("managed_keys_enabled", False), bool)
     assert all(isinstance(json.loads(key), dict) for key in document.get("dotty_keys", []))
+    assert isinstance(document.get("dotty_status", ""), str)
+    ssh_info = document.get("ssh_info", {})
+    assert type(ssh_info.get("port", 22)) is int and 1 <= ssh_info.get("port", 22) <= 65535
+    assert all(isinstance(key, str) for key in ssh_info.get("host_keys") or [])
 
 
 def check_interface(interface, kind):
@@ -189,6 +195,35 @@ def test_a_good_document_with_a_value_left_out(path):
     document = good()
     del container_of(document, path)[path[-1]]
     refused_or_served(document)
+
+
+reports = st.fixed_dictionaries(
+    {},
+    optional={
+        "dotty_status": near | st.just("stopped"),
+        "ssh_info": json_values
+        | st.fixed_dictionaries(
+            {"port": near | st.integers(1, 65535)}, optional={"host_keys": json_values}
+        ),
+    },
+)
+
+
+@given(st.lists(reports | json_values, max_size=3))
+def test_whatever_an_agent_reports_is_refused_or_keeps_the_document_sound(given_reports):
+    droplet = read_droplet(good(), 7)
+    status = NO_STATUS
+    for report in given_reports:
+        try:
+            status = patched(status, read_agent_report(report))
+        except InvalidDocument as refused:
+            assert refused.faults
+            continue
+    served = complete(droplet, DEFAULTS, status)
+    check_clients_take(served)
+    untouched = served.keys() - {"dotty_status", "ssh_info"}
+    before = complete(droplet, DEFAULTS)
+    assert {key: served[key] for key in untouched} == {key: before[key] for key in untouched}
 
 
 @given(st.binary(max_size=200) | json_values.map(lambda value: json.dumps(value).encode()))

@@ -1,5 +1,6 @@
 """The registry against a plain model: whatever is done in whatever order, they agree."""
 
+import json
 import tempfile
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from ryu_apps.northbound.registry import Registry
 from ryu_apps.registry.claims import Claim
 from ryu_apps.registry.droplet import decode_stored, read_droplet
+from ryu_apps.registry.status import registering
 from ryu_apps.store.interface import (
     ChangeRefused,
     Entry,
@@ -25,12 +27,16 @@ ids = st.integers(1, 6)
 names = st.lists(st.sampled_from("abcdef"), max_size=3, unique=True)
 regions = st.sampled_from(["nyc3", "ams3"])
 tags = st.lists(st.sampled_from("xyz"), max_size=3)
+statuses = st.sampled_from([None, "installed", "running"])
+reports = st.fixed_dictionaries(
+    {}, optional={"dotty_status": statuses, "ssh_info": st.sampled_from([None, {"port": 22}])}
+)
 
 
 @st.composite
 def droplets(draw):
     ports = [{"name": name, "mac": "02:00:00:00:00:01"} for name in draw(names)]
-    metadata = {"region": draw(regions), "tags": draw(tags)}
+    metadata = {"region": draw(regions), "tags": draw(tags), "dotty_status": draw(statuses)}
     return read_droplet({"ports": ports, "metadata": metadata}, draw(ids))
 
 
@@ -52,6 +58,7 @@ class RegistryMachine(RuleBasedStateMachine):
     def open(self):
         self.folder = tempfile.TemporaryDirectory()
         self.model = {}
+        self.statuses = {}
         self.revisions = set()
         self.told = []
         self.open_registry()
@@ -119,6 +126,33 @@ class RegistryMachine(RuleBasedStateMachine):
         assert revision > max(self.revisions, default=0)
         self.revisions.add(revision)
         self.model[droplet.droplet_id] = (droplet, revision)
+        self.patch(droplet.droplet_id, registering(droplet.metadata), revision)
+
+    def patch(self, droplet_id, patch, revision):
+        """Change the status in the model, flat: no key of ours holds what could be merged."""
+        flat = patch.get("agent", {}) | {k: v for k, v in patch.items() if k != "agent"}
+        status, _ = self.statuses.get(droplet_id, ({}, 0))
+        status = {key: value for key, value in (status | flat).items() if value is not None}
+        self.statuses[droplet_id] = (status, revision)
+
+    @rule(
+        droplet_id=ids,
+        patch=reports.map(lambda report: {"agent": report})
+        | st.sampled_from([{"maintenance_event": "live_migrate"}, {"maintenance_event": None}]),
+    )
+    def patch_status(self, droplet_id, patch):
+        before = self.statuses.get(droplet_id)
+        result, _ = self.attempt(self.registry.patch_status, droplet_id, patch)
+        if before is None:
+            assert isinstance(result, NoSuchDroplet)
+            return
+        self.patch(droplet_id, patch, result)
+        if self.statuses[droplet_id][0] == before[0]:
+            assert (result, self.told) == (before[1], [])
+        else:
+            assert result > max(self.revisions)
+            self.revisions.add(result)
+            self.expect_told(self.names(droplet_id))
 
     @rule(batch=st.lists(droplets(), max_size=4, unique_by=lambda droplet: droplet.droplet_id))
     def put_many(self, batch):
@@ -147,7 +181,7 @@ class RegistryMachine(RuleBasedStateMachine):
             assert isinstance(result, PreconditionFailed)
         else:
             self.expect_told(self.names(droplet_id))
-            del self.model[droplet_id]
+            del self.model[droplet_id], self.statuses[droplet_id]
 
     @rule()
     def reopen(self):
@@ -173,15 +207,22 @@ class RegistryMachine(RuleBasedStateMachine):
         if not hasattr(self, "registry"):
             return
         claims = {
-            Claim(droplet_id, port.name, port.mac, port.dpid, revision)
-            for droplet_id, (droplet, revision) in self.model.items()
+            Claim(droplet_id, port.name, port.mac, port.dpid, self.statuses[droplet_id][1])
+            for droplet_id, (droplet, _) in self.model.items()
             for port in droplet.ports
         }
         assert set(self.registry.claims.all()) == set(self.store.claims()) == claims
         records = self.registry.get_many(range(1, 7))
         found = {n: (decode_stored(r.document), r.revision) for n, r in records.items()}
         assert found == self.model
+        shown = {n: (json.loads(r.status or b"{}"), r.latest) for n, r in records.items()}
+        assert {n: (flat(status), latest) for n, (status, latest) in shown.items()} == self.statuses
         assert self.registry.count == self.store.count() == len(self.model)
+
+
+def flat(status):
+    """The status with what the agent said beside the rest."""
+    return status.get("agent", {}) | {k: v for k, v in status.items() if k != "agent"}
 
 
 RegistryMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)

@@ -210,6 +210,81 @@ def test_what_is_served_is_complete(store):
     assert served["user_data_base64"] is None
 
 
+RUNNING = {"agent": {"dotty_status": "running"}}
+
+
+def test_a_patched_status_is_durable_indexed_and_told(store, registry):
+    registry.put(droplet(1, "a", "b"))
+    registry.put(droplet(2, "c"))
+    seen = []
+
+    def on_change(names):
+        claims = {name: registry.claims.get(name).revision for name in "abc"}
+        seen.append((names, claims, store.get_many([1])[1].latest))
+
+    other = registry.claims.get("c").revision
+    registry.on_change = on_change
+    revision = registry.patch_status(1, RUNNING)
+    assert seen == [({"a", "b"}, {"a": revision, "b": revision, "c": other}, revision)]
+    assert registry.served(registry.get(1))["revision"] == revision
+    again = Registry(store, offload=lambda call, *arguments: call(*arguments))
+    assert sorted(again.claims.all(), key=str) == sorted(registry.claims.all(), key=str)
+
+
+def test_a_repeated_patch_takes_no_turn_of_the_writer(registry, disk):
+    registry.put(droplet(1, "a"))
+    revision = registry.patch_status(1, RUNNING)
+    registry.on_change = lambda names: pytest.fail(f"told of {names}")
+    writes = list(disk.groups)
+    assert registry.patch_status(1, RUNNING) == revision
+    assert registry.patch_status(1, {}) == revision
+    assert disk.groups == writes
+
+
+def test_of_the_same_patch_twice_at_once_one_is_written(registry, disk):
+    registry.put(droplet(1, "a"))
+    seen = []
+    registry.on_change = seen.append
+    disk.gate = eventlet.event.Event()
+    threads = [eventlet.spawn(registry.patch_status, 1, RUNNING) for _ in range(3)]
+    eventlet.sleep(0)
+    disk.gate.send()
+    assert len({thread.wait() for thread in threads}) == 1
+    assert seen == [{"a"}]
+
+
+def test_a_patch_that_waits_behind_a_put_or_a_delete_follows_it(registry, disk):
+    registry.put(droplet(1, "a"))
+    registry.put(droplet(2, "x"))
+    disk.gate = eventlet.event.Event()
+    put = eventlet.spawn(registry.put, droplet(1, "b"))
+    patch = eventlet.spawn(registry.patch_status, 1, RUNNING)
+    delete = eventlet.spawn(registry.delete, 2)
+    late = eventlet.spawn(registry.patch_status, 2, RUNNING)
+    eventlet.sleep(0)
+    disk.gate.send()
+    assert patch.wait() > put.wait()[0].revision
+    assert registry.claims.get("b").revision == patch.wait()
+    assert registry.claims.get("a") is None
+    delete.wait()
+    with pytest.raises(NoSuchDroplet):
+        late.wait()
+    assert registry.claims.get("x") is None
+
+
+def test_no_status_of_a_droplet_that_is_not_there(registry):
+    with pytest.raises(NoSuchDroplet):
+        registry.patch_status(5, RUNNING)
+
+
+def test_a_put_answers_with_the_record_there_is_now(registry):
+    registry.put(droplet(1, "a"))
+    registry.patch_status(1, RUNNING)
+    record, _ = registry.put(droplet(1, "b"))
+    assert record == registry.get(1)
+    assert record.status is not None
+
+
 def test_by_default_the_store_is_called_on_a_thread_and_the_hub_goes_on(store):
     registry = Registry(store)
     turns = []

@@ -175,6 +175,40 @@ def test_base64_as_the_command_wraps_it_is_taken():
     assert "\n" not in droplet.user_data_base64
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (None, None),
+        (["digitalocean"], ("digitalocean",)),
+        (["openstack", "ec2", "digitalocean"], ("digitalocean", "ec2", "openstack")),
+        (["ec2", "ec2"], ("ec2",)),
+    ],
+)
+def test_formats_are_some_of_those_there_are(given, expected):
+    droplet = read_droplet(document(formats=given), ID)
+    assert droplet.formats == expected
+    assert decode_stored(droplet.encode()) == droplet == read_droplet(droplet.document(), ID)
+
+
+@pytest.mark.parametrize(
+    ("given", "places_"),
+    [
+        ([], {"/formats"}),
+        ("ec2", {"/formats"}),
+        (5, {"/formats"}),
+        ({"ec2": True}, {"/formats"}),
+        (["ec2", "gce", None, ["ec2"]], {"/formats/1", "/formats/2", "/formats/3"}),
+    ],
+)
+def test_other_formats_are_refused(given, places_):
+    assert places(document(formats=given)) == places_
+
+
+@pytest.mark.parametrize("given", [None, {}, {"agent": {"dotty_status": "running"}}, "x"])
+def test_a_status_is_passed_over(given):
+    assert read_droplet(document(status=given), ID) == read_droplet(document(), ID)
+
+
 def test_every_fault_is_reported_at_once_and_their_number_is_bounded():
     given = {
         "size": 1,

@@ -123,7 +123,7 @@ def test_a_newer_schema_is_refused_and_left(filled):
 
 def test_a_refused_registry_keeps_its_wal(filled):
     """A killed controller leaves a WAL; refusing must not move it into the file either."""
-    process = subprocess.Popen([sys.executable, CRASHER, filled], stdout=subprocess.PIPE, text=True)
+    process = start_crasher(filled)
     for _ in range(5):
         process.stdout.readline()
     process.send_signal(signal.SIGKILL)
@@ -219,18 +219,24 @@ def test_a_registry_whose_pages_break_while_open_says_so(filled):
 CRASHER = Path(__file__).with_name("crasher.py")
 
 
+def start_crasher(path):
+    """A process that writes pairs of droplets and says so after each; see there."""
+    environment = os.environ | {"PYTHONPATH": str(CRASHER.parents[3])}
+    return subprocess.Popen(
+        [sys.executable, CRASHER, path], stdout=subprocess.PIPE, text=True, env=environment
+    )
+
+
 def test_what_was_acknowledged_survives_kill_9_and_nothing_is_half_there(path):
     """Killed at a different point of its work each time, in the first start included."""
     for lines in (0, 1, 2, 5, 40):
-        process = subprocess.Popen(
-            [sys.executable, CRASHER, path], stdout=subprocess.PIPE, text=True
-        )
+        process = start_crasher(path)
         said = [process.stdout.readline() for _ in range(lines)]
         process.send_signal(signal.SIGKILL)
         said += process.stdout.readlines()
         process.wait()
         with closing(SqliteStore(path)) as store:
-            found = {record.droplet_id for record in store.get_many(range(2, 5000)).values()}
+            found = {record.droplet_id for record in store.get_many(range(2, 100_000)).values()}
             assert found.issuperset(
                 n for line in said[1:] for n in (2 * int(line), 2 * int(line) + 1)
             )

@@ -1,5 +1,6 @@
 """What every store of droplets promises: one suite, each backend a parameter."""
 
+import json
 import threading
 
 import pytest
@@ -14,11 +15,13 @@ from ryu_apps.store.interface import (
     NameConflict,
     NoSuchDroplet,
     PageQuery,
+    PatchStatus,
     PortNamesTaken,
     Precondition,
     PreconditionFailed,
     Put,
     Record,
+    StatusPatched,
     Stored,
 )
 
@@ -44,9 +47,9 @@ def store(reopen):
     return reopen()
 
 
-def entry(droplet_id, *names, region="nyc3", tags=None, dpid=None, note=None):
+def entry(droplet_id, *names, region="nyc3", tags=None, dpid=None, note=None, **metadata):
     ports = [{"name": name, "mac": "02:00:00:00:00:01", "dpid": dpid} for name in names]
-    metadata = {"region": region, "tags": tags, "note": note}
+    metadata |= {"region": region, "tags": tags, "note": note}
     return Entry.of(read_droplet({"ports": ports, "metadata": metadata}, droplet_id))
 
 
@@ -220,6 +223,108 @@ def test_a_page_is_bounded_in_bytes_but_never_empty(store):
     page = store.page(PageQuery(after=3, max_bytes=1))
     assert (ids(page), page.more) == ([4], True)
     assert not store.page(PageQuery(after=4, max_bytes=1)).more
+
+
+RUNNING = {"agent": {"dotty_status": "running", "ssh_info": {"port": 22}}}
+MIGRATION = {"maintenance_event": "live_migrate"}
+
+
+def patch(store, droplet_id, change):
+    """Patch the status; the outcome."""
+    return store.write([PatchStatus(droplet_id, change)])[0]
+
+
+def status(store, droplet_id=7):
+    text = store.get_many([droplet_id])[droplet_id].status
+    return None if text is None else json.loads(text)
+
+
+def test_a_status_is_merged_kept_and_tells_a_new_revision(reopen):
+    store = reopen()
+    document = store.write([put(entry(7, "a"))])[0].revisions[7]
+    assert store.get_many([7])[7].latest == document
+    first = patch(store, 7, RUNNING)
+    second = patch(store, 7, MIGRATION | {"agent": {"ssh_info": None}})
+    assert first.changed and second.changed
+    assert document < first.latest < second.latest
+    store = reopen()
+    assert status(store) == {"agent": {"dotty_status": "running"}} | MIGRATION
+    record = store.get_many([7])[7]
+    assert record == store.page(PageQuery()).records[0]
+    assert (record.revision, record.status_revision) == (document, second.latest)
+    assert [claim.revision for claim in store.claims()] == [second.latest]
+    assert store.write([put(entry(7, "a"))])[0].revisions[7] > second.latest
+
+
+def test_a_patch_that_changes_nothing_writes_nothing(store):
+    document = store.write([put(entry(7))])[0].revisions[7]
+    assert patch(store, 7, {"agent": {"dotty_status": None}}) == StatusPatched(document, False)
+    revision = patch(store, 7, RUNNING).latest
+    assert patch(store, 7, RUNNING) == StatusPatched(revision, changed=False)
+    assert patch(store, 7, {}) == StatusPatched(revision, changed=False)
+    assert store.write([put(entry(8))])[0].revisions[8] == revision + 1
+
+
+def test_a_status_in_which_nothing_is_left_is_none_but_has_been(store):
+    document = store.write([put(entry(7))])[0].revisions[7]
+    patch(store, 7, MIGRATION)
+    last = patch(store, 7, {"maintenance_event": None})
+    assert store.get_many([7])[7].status is None
+    assert store.get_many([7])[7].latest == last.latest > document
+
+
+def test_a_status_outlives_a_put_but_for_what_that_says_itself(store):
+    store.write([put(entry(7, "a"), entry(8))])
+    patch(store, 7, RUNNING | MIGRATION)
+    patch(store, 8, RUNNING)
+    before = store.get_many([7])[7]
+    (stored,) = store.write([put(entry(7, "b"), entry(9))])
+    assert stored.statuses == {7: (before.status, before.status_revision)}
+    assert status(store) == RUNNING | MIGRATION
+    (stored,) = store.write([put(entry(7, dotty_status="x"), entry(8, ssh_info={}))])
+    assert status(store, 7) == {"agent": {"ssh_info": {"port": 22}}} | MIGRATION
+    assert status(store, 8) == {"agent": {"dotty_status": "running"}}
+    for droplet_id, record in store.get_many([7, 8]).items():
+        assert stored.statuses[droplet_id] == (record.status, record.status_revision)
+        assert record.latest == record.revision == stored.revisions[droplet_id]
+
+
+def test_a_refused_put_leaves_the_status(store):
+    store.write([put(entry(1, "held"), entry(7))])
+    patch(store, 7, RUNNING)
+    before = store.get_many([7])
+    store.write([put(entry(7, "held", dotty_status="x"))])
+    (outcome,) = store.write([put(entry(7, dotty_status="x"), match=frozenset({0}))])
+    assert outcome == PreconditionFailed(before[7].revision, before[7].status_revision)
+    assert store.get_many([7]) == before
+
+
+def test_a_patch_does_not_count_for_preconditions(store):
+    revision = store.write([put(entry(7))])[0].revisions[7]
+    patch(store, 7, RUNNING)
+    (outcome,) = store.write([put(entry(7), match=frozenset({revision}))])
+    assert isinstance(outcome, Stored)
+    patch(store, 7, MIGRATION)
+    current = frozenset({outcome.revisions[7]})
+    assert store.write([Delete(7, Precondition(match=current))]) == [Deleted()]
+
+
+def test_a_status_ends_with_its_droplet(store):
+    assert patch(store, 7, RUNNING) == NoSuchDroplet(7)
+    store.write([put(entry(7))])
+    patch(store, 7, RUNNING)
+    store.write([Delete(7)])
+    assert patch(store, 7, RUNNING) == NoSuchDroplet(7)
+    (stored,) = store.write([put(entry(7))])
+    record = store.get_many([7])[7]
+    assert (record.status, record.latest) == (None, stored.revisions[7])
+
+
+def test_statuses_count_towards_the_size_of_a_page(store):
+    store.write([put(*(entry(n) for n in range(1, 4)))])
+    patch(store, 2, {"agent": {"ssh_info": {"host_keys": ["k" * 5000]}}})
+    page = store.page(PageQuery(max_bytes=2000))
+    assert (ids(page), page.more) == ([1], True)
 
 
 def test_texts_of_all_sorts_come_back(store):

@@ -1,0 +1,182 @@
+"""What each change does to the tables of an SQLite registry, inside a transaction that others open.
+
+One rule: a change is checked before any of it is done, so that a refused one leaves nothing behind
+in the transaction it shares with others.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+
+from ryu_apps.registry import status
+from ryu_apps.registry.droplet import Droplet
+from ryu_apps.store.interface import (
+    Change,
+    ChangeRefused,
+    Delete,
+    Deleted,
+    Entry,
+    NameConflict,
+    NoSuchDroplet,
+    Outcome,
+    PatchStatus,
+    PortNamesTaken,
+    PreconditionFailed,
+    Put,
+    Record,
+    StatusPatched,
+    Stored,
+)
+
+
+class Changes:
+    """The changes of one transaction, which `connection` has begun."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._execute = connection.execute
+        self._executemany = connection.executemany
+
+    def count(self, name: str, step: int) -> int:
+        """Add `step` to a counter and return it."""
+        query = "UPDATE counter SET value = value + ? WHERE name = ? RETURNING value"
+        # fetchall: a statement left unfinished would keep the transaction from committing.
+        return self._execute(query, (step, name)).fetchall()[0][0]
+
+    def remember_server(self, dpid: str, name: str) -> None:
+        """Add the server if it is not there."""
+        self._execute("INSERT OR IGNORE INTO server VALUES (?, ?)", (dpid, name))
+
+    def forget_server(self, dpid: str, name: str) -> None:
+        """Take the server out."""
+        self._execute("DELETE FROM server WHERE dpid = ? AND name = ?", (dpid, name))
+
+    def do(self, change: Change) -> Outcome:
+        """Do `change`, or return why not."""
+        try:
+            match change:
+                case Put():
+                    return self._put(change)
+                case Delete():
+                    return self._delete(change)
+                case PatchStatus():
+                    return self._patch_status(change)
+        except ChangeRefused as refusal:
+            return refusal
+
+    def _put(self, change: Put) -> Stored:
+        droplets = [entry.droplet for entry in change.entries]
+        ids = json.dumps([droplet.droplet_id for droplet in droplets])
+        known = self._known(ids)
+        if droplets:
+            self._require(change, known.get(droplets[0].droplet_id))
+        self._require_free_names(droplets)
+        revision = self.count("revision", len(droplets)) - len(droplets)
+        revisions = {d.droplet_id: revision + n for n, d in enumerate(droplets, 1)}
+        for table in ("port", "tag"):
+            # Before any is inserted: a name may move from one of these droplets to another.
+            self._execute(
+                f"DELETE FROM {table} WHERE droplet_id IN (SELECT value FROM json_each(?))", (ids,)
+            )
+        self._write_documents(change.entries, revisions)
+        self._write_claims_and_tags(droplets)
+        created = frozenset(revisions) - known.keys()
+        self.count("droplets", len(created))
+        return Stored(revisions, created, self._keep_statuses(droplets, known))
+
+    def _write_documents(self, entries: Iterable[Entry], revisions: dict[int, int]) -> None:
+        """Insert or replace the droplets; a status that is there stays."""
+        self._executemany(
+            "INSERT INTO droplet (droplet_id, revision, region, document) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (droplet_id) DO UPDATE SET revision = excluded.revision,"
+            " region = excluded.region, document = excluded.document",
+            (
+                (d.droplet_id, revisions[d.droplet_id], d.region, entry.document)
+                for entry in entries
+                for d in (entry.droplet,)
+            ),
+        )
+
+    def _write_claims_and_tags(self, droplets: Iterable[Droplet]) -> None:
+        self._executemany(
+            "INSERT INTO port VALUES (?, ?, ?, ?)",
+            (
+                (port.name, d.droplet_id, port.mac, None if port.dpid is None else f"{port.dpid:x}")
+                for d in droplets
+                for port in d.ports
+            ),
+        )
+        self._executemany(
+            "INSERT INTO tag VALUES (?, ?)",
+            ((tag, d.droplet_id) for d in droplets for tag in d.tags),
+        )
+
+    def _keep_statuses(
+        self, droplets: Iterable[Droplet], known: dict[int, Record]
+    ) -> dict[int, tuple[bytes | None, int]]:
+        """Take out of the statuses what the droplets that were put say themselves; what is left.
+
+        No revision of its own: the droplet's new one tells of it.
+        """
+        kept = {}
+        for droplet in droplets:
+            before = known.get(droplet.droplet_id)
+            if before is None or not before.status_revision:
+                continue
+            patch = status.registering(droplet.metadata)
+            rest = status.encode(status.patched(status.decode(before.status), patch))
+            if rest != before.status:
+                query = "UPDATE droplet SET status = ? WHERE droplet_id = ?"
+                self._execute(query, (rest, droplet.droplet_id))
+            kept[droplet.droplet_id] = (rest, before.status_revision)
+        return kept
+
+    def _patch_status(self, change: PatchStatus) -> StatusPatched:
+        record = self._known(json.dumps([change.droplet_id])).get(change.droplet_id)
+        if record is None:
+            raise NoSuchDroplet(change.droplet_id)
+        before = status.decode(record.status)
+        after = status.patched(before, change.patch)
+        if after == before:
+            return StatusPatched(record.latest, changed=False)
+        revision = self.count("revision", 1)
+        self._execute(
+            "UPDATE droplet SET status = ?, status_revision = ? WHERE droplet_id = ?",
+            (status.encode(after), revision, change.droplet_id),
+        )
+        return StatusPatched(revision, changed=True)
+
+    def _delete(self, change: Delete) -> Deleted:
+        record = self._known(json.dumps([change.droplet_id])).get(change.droplet_id)
+        if record is None:
+            raise NoSuchDroplet(change.droplet_id)
+        self._require(change, record)
+        self._execute("DELETE FROM droplet WHERE droplet_id = ?", (change.droplet_id,))
+        self.count("droplets", -1)
+        return Deleted()
+
+    def _known(self, ids: str) -> dict[int, Record]:
+        """The records of those of these droplets that there are; their documents are not read."""
+        query = (
+            "SELECT droplet_id, revision, x'', status, status_revision FROM droplet"
+            " WHERE droplet_id IN (SELECT value FROM json_each(?))"
+        )
+        return {row[0]: Record(*row) for row in self._execute(query, (ids,)).fetchall()}
+
+    def _require_free_names(self, droplets: Sequence[Droplet]) -> None:
+        owners = {port.name: droplet.droplet_id for droplet in droplets for port in droplet.ports}
+        ids = {droplet.droplet_id for droplet in droplets}
+        query = "SELECT name, droplet_id FROM port WHERE name IN (SELECT value FROM json_each(?))"
+        conflicts = tuple(
+            NameConflict(owners[name], name, holder)
+            for name, holder in self._execute(query, (json.dumps(list(owners)),))
+            if holder not in ids
+        )
+        if conflicts:
+            raise PortNamesTaken(conflicts)
+
+    def _require(self, change: Put | Delete, record: Record | None) -> None:
+        if change.precondition.holds(record.revision if record else None):
+            return
+        if record is None:
+            raise PreconditionFailed(None)
+        raise PreconditionFailed(record.revision, record.status_revision)
