@@ -7,10 +7,11 @@ the file is opened, and when it is refused, is in `sqlite_file.py`.
 
 import json
 import sqlite3
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+from eventlet import patcher
 
 from ryu_apps.registry.claims import Claim
 from ryu_apps.store import sqlite_file
@@ -29,6 +30,11 @@ _RECORD = "d.droplet_id, d.revision, d.document, d.status, d.status_revision"
 """The columns of a `Record`."""
 
 
+# ryu-manager makes `threading.Lock` one of green threads; a native thread that waits for such a
+# lock is never woken.
+_threading = patcher.original("threading")
+
+
 class SqliteStore:
     """The store in the SQLite file `path`, which is created where there is none.
 
@@ -38,8 +44,8 @@ class SqliteStore:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self._write_lock = threading.Lock()
-        self._read_lock = threading.Lock()
+        self._write_lock = _threading.Lock()
+        self._read_lock = _threading.Lock()
         self._file_lock = sqlite_file.lock(self.path)
         try:
             sqlite_file.prepare(self.path)

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import eventlet
 
-eventlet.monkey_patch(thread=False)  # What ryu-manager does.
+eventlet.monkey_patch()  # As ryu-manager does before it loads an application.
 
 import eventlet.wsgi  # noqa: E402
 

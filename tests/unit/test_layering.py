@@ -32,7 +32,9 @@ MAY_USE = {
 PURE = {
     *("ryu_apps.openflow", "ryu_apps.pipeline", "ryu_apps.binding", "ryu_apps.registry"),
     *("metadata_http.document", "metadata_http.identity", "metadata_http.lease"),
-    *("metadata_http.respond", "metadata_http.view"),
+    *("metadata_http.respond", "metadata_http.view", "metadata_http.conditional"),
+    *("metadata_http.formats", "metadata_http.ec2", "metadata_http.openstack"),
+    *("metadata_http.agent", "metadata_http.rates"),
 }
 PURE_MODULES = {
     *("__future__", "abc", "base64", "binascii", "bisect", "collections", "collections.abc"),
@@ -47,7 +49,12 @@ ONLY_IN = {
         *("ryu_apps.southbound", "ryu_apps.metadata_controller"),
         "ryu_apps.northbound.mount",  # where REST meets Ryu's HTTP server, and nothing else
     },
-    "eventlet": {"ryu_apps.southbound", "ryu_apps.northbound", "ryu_apps.metadata_controller"},
+    "eventlet": {
+        "ryu_apps.store",
+        "ryu_apps.southbound",
+        "ryu_apps.northbound",
+        "ryu_apps.metadata_controller",
+    },
     "sqlite3": {"ryu_apps.store"},
     "webob": {"ryu_apps.northbound"},
     "click": {"ryu_apps.dropletctl"},
