@@ -193,9 +193,11 @@ class Client:
         """One call; returns an answer of the 2xx kind."""
         fields = {k: str(v) for k, v in (query or {}).items() if v is not None}
         words = {"Content-Type": content_type} if content_type else {}
-        wait = {"timeout": Timeout(CONNECT_SECONDS, SILENCE_SECONDS)} if stream else {}
+        wait: dict[str, Any] = (
+            {"timeout": Timeout(CONNECT_SECONDS, SILENCE_SECONDS)} if stream else {}
+        )
         try:
-            answer = self._pool.request_encode_url(
+            answer = self._pool.request(
                 method,
                 self.url + path,
                 fields=fields or None,

@@ -49,11 +49,12 @@ def put(
     """Register a droplet, or replace its registration, by the JSON document in FILE (- is
     standard input). The ID may be left out where the document names it."""
     droplet_id, file = _id_and_file(context, words)
-    document = _read(file)
+    text, document = _read(file)
     if droplet_id is None:
         droplet_id = _id_of(document, file)
     with controller(context) as client:
-        done = client.put_droplet(droplet_id, document, if_new=if_new, if_match=if_match)
+        # As it was written: what is odd about it is for the controller to see.
+        done = client.put_droplet(droplet_id, text.encode(), if_new=if_new, if_match=if_match)
     if as_json:
         show.print_json({"created": done.created, "etag": done.etag, "droplet": done.droplet})
         return
@@ -140,7 +141,7 @@ def _register(client: "Client", batch: Batch, before: int) -> "BatchCounts":
 
 def _why(error: "Refused", batch: Batch, before: int) -> str:
     """What was refused, each fault by its place in the file, and what is registered now."""
-    lines = [f"{batch.span}: {error} ({error.status})"]
+    lines = [f"{batch.span}: {error.detail or error.title} ({error.status})"]
     for fault in error.faults:
         line = fault.get("line")
         place = f"  {batch.entries[line - 1].place}:" if line else ""
@@ -177,13 +178,15 @@ def _id_and_file(context: click.Context, words: tuple[str, ...]) -> tuple[int | 
     if len(words) > 2:
         raise click.UsageError("one droplet at a time: [ID] FILE (many: import FILE)", context)
     parameter = next(p for p in context.command.params if p.name == "words")
-    droplet_id = _ID.convert(words[0], parameter, context) if len(words) == 2 else None
-    return droplet_id, _TEXT_FILE.convert(words[-1], parameter, context)
+    droplet_id = int(_ID(words[0], parameter, context)) if len(words) == 2 else None
+    return droplet_id, _TEXT_FILE(words[-1], parameter, context)
 
 
-def _read(file: TextIO) -> dict[str, Any]:
+def _read(file: TextIO) -> tuple[str, dict[str, Any]]:
+    """A file's text, and the document that it is."""
     try:
-        return read_document(file.read())
+        text = file.read()
+        return text, read_document(text)
     except (BadFile, UnicodeDecodeError) as error:
         raise Failure(f"{file.name}: {error}") from error
 

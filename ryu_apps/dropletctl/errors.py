@@ -30,7 +30,8 @@ class Refused(ClientError):
     """The controller's refusal (RFC 9457): its status, its reason and every fault it listed."""
 
     def __init__(self, status: int, title: str, detail: str, faults: Sequence[Fault] = ()) -> None:
-        super().__init__(detail or title)
+        reasons = (f"{fault.get('pointer', '')} {fault['detail']}".strip() for fault in faults)
+        super().__init__("; ".join([detail or title, *reasons]))
         self.status = status
         self.title = title
         self.detail = detail

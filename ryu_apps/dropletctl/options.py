@@ -109,10 +109,12 @@ def _explain(error: Exception, place: Place) -> str:
         case Unreachable():
             return f"{error}\n(--url or DROPLETCTL_URL points elsewhere)"
         case Unauthorized() | Forbidden():
-            return f"{place.url} refuses the token of {place.token_source}: {error}"
+            return f"{place.url} refuses the token of {place.token_source}: {error.detail}"
         case Refused():
             faults = [fault_line(fault) for fault in error.faults]
-            return "\n".join([f"{place.url}: {error} ({error.status})", *faults])
+            return "\n".join(
+                [f"{place.url}: {error.detail or error.title} ({error.status})", *faults]
+            )
     return str(error)
 
 

@@ -87,7 +87,7 @@ def _only_switch(client: "Client") -> str:
 
 def _follow(client: "Client", dpid: str) -> "Iterator[WatchEvent]":
     """The events of a switch; a stream that breaks is taken up again where it was."""
-    from ryu_apps.dropletctl.errors import Unreachable
+    from ryu_apps.dropletctl.errors import NotFound, Unreachable
 
     since: int | None = None
     met = False
@@ -100,7 +100,8 @@ def _follow(client: "Client", dpid: str) -> "Iterator[WatchEvent]":
                     since = told["revision"] if since or told["event"] == "in-sync" else None
                 yield told
             why = "the stream ended"
-        except Unreachable as error:
+        except (Unreachable, NotFound) as error:
+            # A controller that has just started does not know the switch until it connects.
             if not met:
                 raise
             why = str(error)

@@ -4,12 +4,12 @@ import json
 from collections.abc import Callable
 
 from ryu_apps.dropletctl.host.observe import RECORD_KEY, observe
-from ryu_apps.dropletctl.host.plan import forgotten, recorded, setup_steps, undo_steps
+from ryu_apps.dropletctl.host.plan import forgotten, next_steps, recorded, setup_steps, undo_steps
 from ryu_apps.dropletctl.host.tools import HostError, Tools
 from ryu_apps.dropletctl.host.values import Record, Step, Wanted
 
 _ROUNDS = 4
-"""The port has to be there before its own settings can be looked at: two rounds, usually."""
+"""Three on a fresh host: the port, everything else, and finding that nothing is left to do."""
 
 Report = Callable[[Step], None]
 
@@ -27,7 +27,7 @@ def setup(wanted: Wanted, tools: Tools, report: Report) -> list[Step]:
     for _ in range(_ROUNDS):
         seen = observe(wanted, tools)
         steps = setup_steps(wanted, seen)
-        to_do = [step for step in steps if step.held is None]
+        to_do = next_steps(steps)
         records = recorded(wanted, seen, to_do)
         if records != seen.records:
             # First the record: whatever happens next, it can be undone.

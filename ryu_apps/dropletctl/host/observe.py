@@ -24,6 +24,7 @@ RECORD_KEY = "ovs-metadata-host-setup"
 
 _PROC_SYS = Path("/proc/sys")
 _TABLE_FOLDERS = (Path("/usr/share/iproute2"), Path("/etc/iproute2"))
+_SCOPES = {"0": "global", "253": "link", "254": "host"}
 _TX_CHECKSUM = ("tx-checksumming", "tx-checksum-ip-generic", "tx-checksum-ipv4")
 
 
@@ -31,7 +32,8 @@ def observe(wanted: Wanted, tools: Tools) -> Seen:
     """What is on the host now. Raises HostError."""
     (root,) = tools.rows("--columns=_uuid,external_ids", "list", "Open_vSwitch")
     interfaces = {
-        row["name"]: row for row in tools.rows("--columns=name,type,mac,error", "list", "Interface")
+        row["name"]: row
+        for row in tools.rows("--columns=name,type,mac,ofport_request,error", "list", "Interface")
     }
     address = str(wanted.metadata_ip)
     holders = [link["ifname"] for link in tools.ip("address", "show", "to", address)]
@@ -88,10 +90,15 @@ def _port(wanted: Wanted, tools: Tools, interface: dict[str, Any] | None) -> Por
         bridge=bridge,
         type=interface["type"],
         mac=interface["mac"],
+        ofport_request=_word(interface["ofport_request"]),
         vlan=_vlan(found[0]) if found else None,
         no_flood=_no_flood(bridge, wanted.port, tools),
         error=interface["error"],
     )
+
+
+def _word(value: object) -> str | None:
+    return None if value is None else str(value)
 
 
 def _vlan(row: dict[str, Any]) -> str | None:
@@ -121,17 +128,18 @@ def _link(wanted: Wanted, tools: Tools, holders: list[str]) -> Link | None:
         return None
     return Link(
         up="UP" in found[0]["flags"],
-        has_address=wanted.port in holders and _has_address(wanted, tools),
+        address=_address(wanted, tools) if wanted.port in holders else None,
         tx_checksum=_tx_checksum(wanted.port, tools),
     )
 
 
-def _has_address(wanted: Wanted, tools: Tools) -> bool:
+def _address(wanted: Wanted, tools: Tools) -> str | None:
     (device,) = tools.ip("address", "show", "dev", wanted.port)
-    return any(
-        info["local"] == str(wanted.metadata_ip) and info["prefixlen"] == 32
-        for info in device["addr_info"]
-    )
+    for info in device["addr_info"]:
+        if info["local"] == str(wanted.metadata_ip) and info["prefixlen"] == 32:
+            scope = _SCOPES.get(info["scope"], info["scope"])
+            return f"{wanted.metadata_ip}/32 scope {scope}"
+    return None
 
 
 def _tx_checksum(port: str, tools: Tools) -> bool:

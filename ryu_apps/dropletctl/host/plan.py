@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ryu_apps.dropletctl.host.values import (
     MAX_BACKOFF,
+    META_OFPORT,
     TABLE_FILE,
     TABLE_NAME,
     Bridge,
@@ -48,6 +49,8 @@ _PORT_SYSCTLS = {
         "the host neither speaks IPv6 there nor believes a router's advertisement",
     ),
 }
+
+_MAKES_DEVICE = ("port", "ofport")
 
 _HAS_IPV6 = "net/ipv6/conf/default/disable_ipv6"
 
@@ -111,6 +114,13 @@ def setup_steps(wanted: Wanted, seen: Seen) -> list[Step]:
     return [s.forward() for s in _settings(wanted, seen) if s.now != s.then]
 
 
+def next_steps(steps: list[Step]) -> list[Step]:
+    """Those to do now. A step that makes the device anew comes alone, for what was on it is gone:
+    the host is to be looked at again before the rest."""
+    possible = [step for step in steps if step.held is None]
+    return [step for step in possible if step.key in _MAKES_DEVICE] or possible
+
+
 def undo_steps(wanted: Wanted, seen: Seen) -> list[Step]:
     """What takes back exactly what setting up this bridge changed."""
     own = seen.records.get(wanted.bridge, {})
@@ -129,12 +139,13 @@ def undo_steps(wanted: Wanted, seen: Seen) -> list[Step]:
 
 def recorded(wanted: Wanted, seen: Seen, steps: list[Step]) -> dict[str, Record]:
     """The records with what these steps will change; what they kept already stays as it was."""
-    where = {setting.key: setting.record for setting in _settings(wanted, seen)}
+    changing = {step.key for step in steps}
+    device_goes = not changing.isdisjoint(_MAKES_DEVICE)
     records = {name: dict(record) for name, record in seen.records.items()}
-    for step in steps:
-        if step.held is None:
-            records.setdefault(where[step.key], {}).setdefault(step.key, step.now)
     records.setdefault(wanted.bridge, {})
+    for setting in _settings(wanted, seen):
+        if setting.key in changing or (device_goes and setting.of_port):
+            records.setdefault(setting.record, {}).setdefault(setting.key, setting.now)
     return records
 
 
@@ -197,8 +208,8 @@ def _port(wanted: Wanted, seen: Seen) -> _Setting:
             return (Run(("ovs-vsctl", "del-port", bridge, port)),)
         # One transaction: it never exists with another MAC or open to flooding.
         add = ("ovs-vsctl", "add-port", bridge, port, *_VLAN.split())
-        interface = ("set", "Interface", port, "type=internal", f'mac="{_mac(wanted, seen)}"')
-        return (Run((*add, "--", *interface)),)
+        interface = ("set", "Interface", port, "type=internal", f"ofport_request={META_OFPORT}")
+        return (Run((*add, "--", *interface, f'mac="{_mac(wanted, seen)}"')),)
 
     now = seen.port.type if seen.port and seen.port.bridge == bridge else None
     why = f"the way from {bridge} to the metadata server"
@@ -213,6 +224,11 @@ def _port_settings(wanted: Wanted, seen: Seen, found: Port) -> Iterator[_Setting
             return (Run(("ovs-vsctl", "clear", "Interface", port, "mac")),)
         return (Run(("ovs-vsctl", "set", "Interface", port, f'mac="{value}"')),)
 
+    def set_ofport(value: str | None) -> tuple[Command, ...]:
+        if value is None:
+            return (Run(("ovs-vsctl", "clear", "Interface", port, "ofport_request")),)
+        return (Run(("ovs-vsctl", "set", "Interface", port, f"ofport_request={value}")),)
+
     def set_vlan(value: str | None) -> tuple[Command, ...]:
         columns = ("--", "set", "Port", port, *value.split()) if value else ()
         return (Run(("ovs-vsctl", "clear", "Port", port, *VLAN_COLUMNS, *columns)),)
@@ -225,6 +241,11 @@ def _port_settings(wanted: Wanted, seen: Seen, found: Port) -> Iterator[_Setting
     why = "droplets and flows know it by its MAC, which is random unless it is written down"
     mac = wanted.mac or found.mac or _mac(wanted, seen)
     yield _Setting("mac", f"MAC of {port}", found.mac, mac, why, set_mac, bridge, of_port=True)
+
+    why = "a droplet that asks for its ofport would evict it, and every flow names it"
+    now, then = found.ofport_request, found.ofport_request or str(META_OFPORT)
+    name = f"ofport of {port}"
+    yield _Setting("ofport", name, now, then, why, set_ofport, bridge, of_port=True)
 
     why = "the bridge's NORMAL action floods nothing into it, also right after a restart"
     name = f"VLAN of {port}"
@@ -296,14 +317,15 @@ def _sysctl(
 
 
 def _device(wanted: Wanted, seen: Seen) -> Iterator[_Setting]:
+    """The network device. Its MTU needs no setting: Open vSwitch keeps that of an internal port at
+    the smallest of its bridge, so that every droplet's link takes what the server sends."""
     port, record, link = wanted.port, wanted.bridge, seen.link
-    address = f"{wanted.metadata_ip}/32"
 
     def set_address(value: str | None) -> tuple[Command, ...]:
-        # Of link scope, the host never takes it for the source of other traffic.
-        if value is None:
-            return (_ip("address", "del", address, "dev", port),)
-        return (_ip("address", "add", address, "dev", port, "scope", "link"),)
+        # An address cannot get another scope: the one that is there goes first.
+        gone = _ip("address", "del", f"{wanted.metadata_ip}/32", "dev", port)
+        come = () if value is None else (_ip("address", "add", *value.split(), "dev", port),)
+        return (*([gone] if link and link.address else []), *come)
 
     def set_up(value: str | None) -> tuple[Command, ...]:
         return (_ip("link", "set", port, value or "down"),)
@@ -313,15 +335,17 @@ def _device(wanted: Wanted, seen: Seen) -> Iterator[_Setting]:
 
     if link is not None and seen.bridge is not None and seen.bridge.datapath_type == "netdev":
         why = "userspace conntrack takes a checksum that is left to a NIC for a wrong one"
-        now, name = "on" if link.tx_checksum else "off", f"TX checksum offload of {port}"
-        yield _Setting("tx", name, now, "off", why, set_tx, record, of_port=True)
+        offload, name = "on" if link.tx_checksum else "off", f"TX checksum offload of {port}"
+        yield _Setting("tx", name, offload, "off", why, set_tx, record, of_port=True)
     why = "the address that droplets ask"
-    now = address if link and link.has_address else None
+    now = link.address if link else None
+    # Of link scope the host never takes it for the source of other traffic.
+    then = now or f"{wanted.metadata_ip}/32 scope link"
     name = f"address of {port}"
-    yield _Setting("address", name, now, address, why, set_address, record, of_port=True)
-    now = "up" if link and link.up else "down"
+    yield _Setting("address", name, now, then, why, set_address, record, of_port=True)
+    state = "up" if link and link.up else "down"
     why = "a device that is down takes nothing"
-    yield _Setting("link", f"link of {port}", now, "up", why, set_up, record, of_port=True)
+    yield _Setting("link", f"link of {port}", state, "up", why, set_up, record, of_port=True)
 
 
 def _routing(wanted: Wanted, seen: Seen) -> Iterator[_Setting]:

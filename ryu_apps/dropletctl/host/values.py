@@ -12,6 +12,10 @@ The rule must come before those of VPNs that route parts of 100.64.0.0/10 (Tails
 5210), and after the local table's, which is 0.
 """
 
+META_OFPORT = 65278
+"""The ofport asked for: high, since those that droplets ask for evict whoever has them, and OVS
+counts upwards for everybody else. The highest, 65279, is left to those who test the bounds."""
+
 TABLE_NAME = "metadata"
 TABLE_FILE = Path("/etc/iproute2/rt_tables.d/ovs-metadata.conf")
 
@@ -70,6 +74,7 @@ class Port:
     bridge: str
     type: str = "internal"
     mac: str | None = None
+    ofport_request: str | None = None
     vlan: str | None = None
     """What its VLAN columns are, as `ovs-vsctl set Port` takes it; None for none."""
     no_flood: bool | None = None
@@ -81,7 +86,8 @@ class Link:
     """The metadata port as the kernel has it, a network device."""
 
     up: bool = False
-    has_address: bool = False
+    address: str | None = None
+    """The metadata address there with its length and scope, as `ip address add` takes them."""
     tx_checksum: bool = False
 
 

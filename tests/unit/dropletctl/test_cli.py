@@ -1,0 +1,143 @@
+"""The command line: where options may stand, what is a usage error, and the exit statuses."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from ryu_apps.dropletctl import connection
+from ryu_apps.dropletctl.cli import cli
+from ryu_apps.dropletctl.connection import Given
+from ryu_apps.dropletctl.options import connection as connection_options
+from ryu_apps.dropletctl.options import given
+
+NOBODY = "http://127.0.0.1:1"
+"""A port where nobody listens."""
+
+
+@pytest.fixture(autouse=True)
+def nothing_usual(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Neither this machine's configuration nor its environment has a say."""
+    monkeypatch.setattr(connection, "CONFIG_FILE", tmp_path / "no-config")
+    monkeypatch.setattr(connection, "TOKENS_FILE", tmp_path / "no-tokens")
+    for name in ("URL", "TOKEN", "TOKENS_FILE", "CONFIG_FILE"):
+        monkeypatch.delenv(f"DROPLETCTL_{name}", raising=False)
+
+
+def call(*words: str, text: str = "") -> Result:
+    return CliRunner().invoke(cli, [*words], input=text)
+
+
+@click.group()
+@connection_options
+def group() -> None:
+    """A group with one command that tells what it was given."""
+
+
+@group.command()
+@connection_options
+@click.pass_context
+def tell(context: click.Context) -> None:
+    click.echo(repr(given(context)))
+
+
+@pytest.mark.parametrize(
+    ("words", "env", "expected"),
+    [
+        ([], {}, Given()),
+        (["--url", "a", "tell"], {}, Given(url="a")),
+        (["tell", "--url", "a"], {}, Given(url="a")),
+        (["--url", "a", "tell", "--url", "b"], {}, Given(url="b")),
+        (["--url", "a", "tell", "--token", "t"], {}, Given(url="a", token="t")),
+        ([], {"DROPLETCTL_URL": "e"}, Given(url="e")),
+        (["--url", "a", "tell"], {"DROPLETCTL_URL": "e"}, Given(url="a")),
+        (["tell", "--url", "a"], {"DROPLETCTL_URL": "e"}, Given(url="a")),
+        (["tell", "--tokens-file", "f"], {}, Given(tokens_file=Path("f"))),
+        (["--config-file", "f", "tell"], {}, Given(config_file=Path("f"))),
+    ],
+)
+def test_options_may_stand_on_both_sides_of_the_command(
+    words: list[str], env: dict[str, str], expected: Given
+) -> None:
+    done = CliRunner().invoke(group, words or ["tell"], env=env)
+    assert done.output.strip() == repr(expected)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["nonsense"],
+        ["get"],
+        ["get", "0"],
+        ["get", "4294967296"],
+        ["get", "web-1"],
+        ["put"],
+        ["put", "1", "a.json", "b.json"],
+        ["put", "0", "-"],
+        ["put", "1", "/nowhere.json"],
+        ["import", "/nowhere.json"],
+        ["import", "-", "--batch", "0"],
+        ["ports", "xyz"],
+        ["ports", "12345678901234567"],
+        ["host-setup"],
+        ["host-setup", "--bridge", "br0", "--mac", "01:00:00:00:00:01"],
+        ["host-setup", "--bridge", "br0", "--table", "254"],
+        ["list", "--nonsense"],
+    ],
+)
+def test_what_makes_no_sense_is_a_usage_error(words: list[str]) -> None:
+    done = call(*words)
+    assert done.exit_code == 2, done.output
+    assert "Usage:" in done.output
+
+
+@pytest.mark.parametrize(
+    ("words", "text", "told"),
+    [
+        (["put", "-"], "{", "not JSON"),
+        (["put", "-"], "[]", "a droplet is a JSON object"),
+        (["put", "-"], "{}", "names no droplet_id"),
+        (["put", "-"], '{"droplet_id": "7"}', "names no droplet_id"),
+        (["import", "-"], '[{"a": 1}', "nothing was registered"),
+        (["list"], "", "no token: there is no"),
+    ],
+)
+def test_what_cannot_be_done_is_told(words: list[str], text: str, told: str) -> None:
+    done = call(*words, text=text)
+    assert done.exit_code == 1
+    assert told in done.output
+
+
+def test_a_controller_that_is_not_there_is_named() -> None:
+    done = call("switches", "--url", NOBODY, "--token", "t")
+    assert done.exit_code == 1
+    assert f"no answer from a controller at {NOBODY}: Connection refused" in done.output
+
+
+def test_a_token_is_never_shown() -> None:
+    done = call("switches", "--url", NOBODY, "--token", "sesame")
+    assert "sesame" not in done.output
+
+
+@pytest.mark.parametrize("words", [[], *([name] for name in cli.list_commands(click.Context(cli)))])
+def test_every_command_explains_itself(words: list[str]) -> None:
+    done = call(*words, "--help")
+    assert done.exit_code == 0
+    assert done.output.startswith("Usage:")
+
+
+def test_the_command_line_is_quick_because_it_imports_only_what_it_needs() -> None:
+    program = (
+        "import sys; from ryu_apps.dropletctl.cli import cli\n"
+        "try: cli(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print([name for name in ('rich', 'urllib3', 'oslo_config', 'ryu', 'eventlet') "
+        "if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
