@@ -2,11 +2,15 @@
 
 from dataclasses import dataclass
 from ipaddress import IPv4Network
+from typing import ClassVar
 
 from ryu_apps.openflow.mac import checked_mac
 
 # In the order of their bits in ct_state, which is the order `ovs-ofctl` prints them in.
 CT_STATE_BITS = {"new": 0x01, "est": 0x02, "rel": 0x04, "rpl": 0x08, "inv": 0x10, "trk": 0x20}
+
+# In the order of their bits in the TCP header (RFC 9293, 3.1), likewise.
+TCP_FLAG_BITS = {"fin": 0x01, "syn": 0x02, "rst": 0x04, "psh": 0x08, "ack": 0x10, "urg": 0x20}
 
 # protocol -> (dl_type, nw_proto); the keywords are those of ovs-fields(7).
 PROTOCOLS: dict[str, tuple[int, int | None]] = {
@@ -20,6 +24,7 @@ _NEEDS = {
     "nw_dst": ("ip", "tcp"),
     "tp_src": ("tcp",),
     "tp_dst": ("tcp",),
+    "tcp_flags": ("tcp",),
     "arp_op": ("arp",),
     "arp_spa": ("arp",),
     "arp_tpa": ("arp",),
@@ -36,25 +41,43 @@ _LIMITS = {
 
 
 @dataclass(frozen=True, slots=True)
-class CtState:
-    """Connection-tracking flags that must be set and flags that must be clear."""
+class Flags:
+    """Flags of the field `FIELD` that must be set and flags that must be clear."""
 
     set: frozenset[str] = frozenset()
     clear: frozenset[str] = frozenset()
 
+    FIELD: ClassVar[str]
+    BITS: ClassVar[dict[str, int]]
+
     def __post_init__(self) -> None:
-        unknown = (self.set | self.clear) - CT_STATE_BITS.keys()
+        unknown = (self.set | self.clear) - self.BITS.keys()
         if unknown:
-            raise ValueError(f"unknown ct_state flags {sorted(unknown)}")
+            raise ValueError(f"unknown {self.FIELD} flags {sorted(unknown)}")
         if self.set & self.clear:
-            raise ValueError(f"ct_state flags both set and clear: {sorted(self.set & self.clear)}")
+            both = sorted(self.set & self.clear)
+            raise ValueError(f"{self.FIELD} flags both set and clear: {both}")
         if not self.set | self.clear:
-            raise ValueError("a ct_state without flags is no condition")
+            raise ValueError(f"a {self.FIELD} without flags is no condition")
 
     def value_mask(self) -> tuple[int, int]:
-        """The 32-bit value and mask of the ct_state field."""
-        value = sum(CT_STATE_BITS[flag] for flag in self.set)
-        return value, value | sum(CT_STATE_BITS[flag] for flag in self.clear)
+        """The value and mask of the field."""
+        value = sum(self.BITS[flag] for flag in self.set)
+        return value, value | sum(self.BITS[flag] for flag in self.clear)
+
+
+class CtState(Flags):
+    """Flags of a packet's connection-tracking state."""
+
+    FIELD = "ct_state"
+    BITS = CT_STATE_BITS
+
+
+class TcpFlags(Flags):
+    """Flags of a TCP header."""
+
+    FIELD = "tcp_flags"
+    BITS = TCP_FLAG_BITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +105,7 @@ class Match:
     arp_op: int | None = None
     tp_src: int | None = None
     tp_dst: int | None = None
+    tcp_flags: TcpFlags | None = None
 
     def __post_init__(self) -> None:
         if self.protocol and self.protocol not in PROTOCOLS:

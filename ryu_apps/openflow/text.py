@@ -10,13 +10,14 @@ from ipaddress import IPv4Address, IPv4Network
 
 from ryu_apps.openflow import actions as act
 from ryu_apps.openflow.flow import Flow
-from ryu_apps.openflow.match import CT_STATE_BITS, PROTOCOLS, CtState, Match
+from ryu_apps.openflow.match import PROTOCOLS, CtState, Flags, Match, TcpFlags
 
 # `vlan_tci` with this mask looks at the "tag present" bit and the VLAN id: 0 is untagged.
 _UNTAGGED = "vlan_tci=0x0000/0x1fff"
 
 _IPV4_FIELDS = ("nw_src", "nw_dst", "arp_spa", "arp_tpa")
 _INT_FIELDS = ("in_port", "metadata", "ct_zone", "dl_vlan", "arp_op", "tp_src", "tp_dst")
+_FLAG_FIELDS: dict[str, type[Flags]] = {kind.FIELD: kind for kind in (CtState, TcpFlags)}
 _MAC_FIELDS = ("dl_src", "dl_dst")
 
 
@@ -46,7 +47,7 @@ def _match_terms(match: Match) -> list[str]:
     """The terms in the order in which Open vSwitch prints them."""
     terms = []
     if match.ct_state is not None:
-        terms.append(f"ct_state={_format_ct_state(match.ct_state)}")
+        terms.append(_format_flags(match.ct_state))
     if match.ct_zone is not None:
         terms.append(f"ct_zone={match.ct_zone}")
     if match.protocol:
@@ -61,6 +62,8 @@ def _match_terms(match: Match) -> list[str]:
         value = getattr(match, name)
         if value is not None:
             terms.append(f"{name}={_format_value(value)}")
+    if match.tcp_flags is not None:
+        terms.append(_format_flags(match.tcp_flags))
     return terms
 
 
@@ -75,11 +78,11 @@ def _format_hex(value: int) -> str:
     return f"{value:#x}" if value else "0"
 
 
-def _format_ct_state(state: CtState) -> str:
-    return "".join(
-        ("+" if flag in state.set else "-") + flag
-        for flag in CT_STATE_BITS
-        if flag in state.set | state.clear
+def _format_flags(flags: Flags) -> str:
+    return f"{flags.FIELD}=" + "".join(
+        ("+" if flag in flags.set else "-") + flag
+        for flag in flags.BITS
+        if flag in flags.set | flags.clear
     )
 
 
@@ -171,8 +174,8 @@ def _parse_match(terms: dict[str, str]) -> Match:
             fields["protocol"] = name
         elif f"{name}={value}" == _UNTAGGED:
             fields["untagged"] = True
-        elif name == "ct_state":
-            fields[name] = _parse_ct_state(value)
+        elif name in _FLAG_FIELDS:
+            fields[name] = _parse_flags(_FLAG_FIELDS[name], value)
         elif name in _IPV4_FIELDS:
             fields[name] = IPv4Network(value)
         elif name in _INT_FIELDS:
@@ -184,11 +187,11 @@ def _parse_match(terms: dict[str, str]) -> Match:
     return Match(**fields)  # type: ignore[arg-type]
 
 
-def _parse_ct_state(text: str) -> CtState:
+def _parse_flags(kind: type[Flags], text: str) -> Flags:
     if not re.fullmatch(r"([+-][a-z]+)+", text):
-        raise FlowSyntaxError(f"{text!r} is no ct_state")
+        raise FlowSyntaxError(f"{text!r} is no {kind.FIELD}")
     flags = re.findall(r"([+-])([a-z]+)", text)
-    return CtState(
+    return kind(
         set=frozenset(name for sign, name in flags if sign == "+"),
         clear=frozenset(name for sign, name in flags if sign == "-"),
     )

@@ -22,7 +22,7 @@ from ryu_apps.openflow.actions import (
 )
 from ryu_apps.openflow.flow import Flow
 from ryu_apps.openflow.mac import mac_to_int
-from ryu_apps.openflow.match import CtState, Match
+from ryu_apps.openflow.match import CtState, Match, TcpFlags
 from ryu_apps.pipeline.layout import REPLY_TRACKED, BridgeSettings, MetaPort, Priority
 
 ARP_REQUEST = 1
@@ -51,6 +51,7 @@ def droplet_flows(settings: BridgeSettings, meta: MetaPort, port: BoundPort) -> 
         _arp_for_droplet(settings, meta, port, cookie),
         arp_for_host(settings, meta, port.ofport, port.mac, cookie),
         nat_request(settings, port.ofport, port.mac, mark, cookie),
+        known_request(settings, port.ofport, port.mac, mark, cookie),
         fenced_request(settings, meta, port.ofport, cookie),
         reply_to_conntrack(settings, meta, port.ofport, port.mac, cookie),
         reply_to_stale_mac(settings, meta, port.ofport, port.mac, cookie),
@@ -126,9 +127,11 @@ def arp_for_host(
 def nat_request(
     settings: BridgeSettings, ofport: int, mac: str | None, note: Load | Move, cookie: int
 ) -> Flow:
-    """N1: the droplet's request gets its hv-local source and goes on tracked to L1's table.
+    """N1: the droplet opens a connection: its hv-local source, and tracked to L1's table.
 
     `note` is what conntrack remembers of the connection's owner; `mac` None takes any source MAC.
+    Only a SYN may open one: conntrack would pick a connection up in its middle, and so hand over
+    to whoever has the ofport now what the host still has to send to the droplet before.
     """
     return Flow(
         settings.tables.classifier,
@@ -140,6 +143,7 @@ def nat_request(
             dl_src=mac,
             nw_dst=settings.metadata_net,
             tp_dst=settings.metadata_port,
+            tcp_flags=TcpFlags(set=frozenset({"syn"}), clear=frozenset({"ack"})),
         ),
         (
             Ct(
@@ -151,6 +155,20 @@ def nat_request(
             ),
         ),
         cookie,
+    )
+
+
+def known_request(
+    settings: BridgeSettings, ofport: int, mac: str | None, note: Load | Move, cookie: int
+) -> Flow:
+    """N1k: N1 for the rest of a connection that conntrack knows; L1 drops what it does not know."""
+    opening = nat_request(settings, ofport, mac, note, cookie)
+    ct = Ct(zone=settings.addressing.zone(ofport), table=settings.tables.l2_rewrite, nat=Nat())
+    return replace(
+        opening,
+        priority=Priority.REQUEST_KNOWN,
+        match=replace(opening.match, tcp_flags=None),
+        actions=(ct,),
     )
 
 

@@ -11,12 +11,16 @@ from ryu_apps.pipeline.addressing import Addressing
 
 
 class Priority(IntEnum):
-    """The priority ladder. The numbers above GUARD are the talk's, but for REPLY_STALE_MAC."""
+    """The priority ladder.
+
+    The numbers above GUARD are the talk's, but for REPLY_STALE_MAC and REQUEST_KNOWN.
+    """
 
     ARP = 4030
     REPLY_UNTRACKED = 4012
     REPLY_STALE_MAC = 4011
     PATH = 4010
+    REQUEST_KNOWN = 4009
     GUARD = 4000
     MISS = 0
 

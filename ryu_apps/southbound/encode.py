@@ -131,6 +131,8 @@ def _match(match: Match) -> parser.OFPMatch:
         fields["vlan_vid"] = ofp.OFPVID_PRESENT | match.dl_vlan
     if match.ct_state is not None:
         fields["ct_state"] = match.ct_state.value_mask()
+    if match.tcp_flags is not None:
+        fields["tcp_flags"] = match.tcp_flags.value_mask()
     for ours, theirs in _MATCH_NAMES.items():
         value = getattr(match, ours)
         if isinstance(value, IPv4Network):

@@ -1,0 +1,144 @@
+"""Writes docs/pipeline.md and docs/options.md.
+
+    .venv/bin/python docs/generate.py
+
+The first is docs/pipeline.in.md with the golden flows in the places marked for them, the second
+the tables of options. A test fails while what is committed differs from what this writes.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from oslo_config import cfg
+
+import metadata_http.settings
+import ryu_apps.settings
+from ryu_apps.pipeline.layout import CookieMark, Priority
+
+DOCS = Path(__file__).parent
+GOLDEN = DOCS.parent / "tests" / "golden"
+
+
+def pages() -> dict[Path, str]:
+    """The pages by file."""
+    return {DOCS / "pipeline.md": pipeline_page(), DOCS / "options.md": options_page()}
+
+
+def _note(source: str) -> str:
+    return f"<!-- Written by docs/generate.py from {source}: change that, not this. -->\n\n"
+
+
+# -- docs/pipeline.md ------------------------------------------------------------------------------
+
+_PRIORITIES = {
+    Priority.ARP: "A1, A2, and the way to an ARP table of its own",
+    Priority.REPLY_UNTRACKED: "R1",
+    Priority.REPLY_STALE_MAC: "R1 where the host's neighbour entry is stale",
+    Priority.PATH: "N1, L1, R2, and the way of replies to the forwarding table",
+    Priority.REQUEST_KNOWN: "N1 for connections that conntrack knows",
+    Priority.GUARD: "guards: whatever the above did not take and must not pass",
+    Priority.MISS: "table misses, standalone only",
+}
+
+
+def pipeline_page() -> str:
+    """docs/pipeline.md; raises KeyError or IndexError for a mark that names no flow."""
+    template = (DOCS / "pipeline.in.md").read_text(encoding="utf-8")
+    page = template.replace("@priorities", _priorities()).replace("@cookies", _cookies())
+    page = re.sub(r"^@flow (\S+)(?: (\d+)(?:-(\d+))?)?$", _flows, page, flags=re.MULTILINE)
+    return _note("docs/pipeline.in.md") + page
+
+
+def _priorities() -> str:
+    rows = (f"| {int(priority)} | {_PRIORITIES[priority]} |" for priority in Priority)
+    return "\n".join(["| priority | what for |", "|---|---|", *rows])
+
+
+def _cookies() -> str:
+    ours = f"cookie={CookieMark().shared:#x}/{CookieMark.MASK:#x}"
+    return f"    ovs-ofctl dump-flows BRIDGE {ours}"
+
+
+def _flows(mark: re.Match[str]) -> str:
+    """The golden flows that a mark asks for: one, some, or all of a file."""
+    name, first, last = mark.groups()
+    lines = (GOLDEN / f"{name}.flows").read_text(encoding="utf-8").splitlines()
+    flows = [line for line in lines if not line.startswith("#")]
+    if first is not None:
+        wanted = range(int(first) - 1, int(last or first))
+        flows = [flows[number] for number in wanted]
+    return "\n".join(f"    {flow}" for flow in flows)
+
+
+# -- docs/options.md -------------------------------------------------------------------------------
+
+OPTIONS = """\
+# Options
+
+One file for both processes, in oslo.config's form:
+
+    [metadata]
+    state_dir = /var/lib/ovs-metadata
+
+    [bridge:00000000000000aa]
+    pipeline = embedded
+
+    [metadata_http]
+    bridge = br0
+
+A bad value stops the process with the option, the value and the file in its message.
+
+## [metadata]: the controller
+
+{controller}
+
+## [metadata], and [bridge:DPID] where one switch differs
+
+The dpid is written as 16 hex digits. What its section does not set is as in [metadata].
+
+{bridge}
+
+## [metadata_http]: the metadata server
+
+It reads `state_dir`, `tokens_file` and `ovsdb` of [metadata] too.
+
+{server}
+"""
+
+
+def options_page() -> str:
+    """docs/options.md."""
+    bridge = ryu_apps.settings.BRIDGE_OPTIONS
+    controller = [option for option in ryu_apps.settings.OPTIONS if option not in bridge]
+    return _note("the settings modules") + OPTIONS.format(
+        controller="\n".join(_table(controller)),
+        bridge="\n".join(_table(bridge)),
+        server="\n".join(_table(metadata_http.settings.OPTIONS)),
+    )
+
+
+def _table(options: Iterable[cfg.Opt]) -> Iterator[str]:
+    yield "| option | default | |"
+    yield "|---|---|---|"
+    for option in options:
+        text = option.help.replace("|", "\\|").replace("<", "&lt;")
+        yield f"| `{option.name}` | {_default(option)} | {text}{_choices(option)} |"
+
+
+def _default(option: cfg.Opt) -> str:
+    default = option.default
+    if isinstance(default, list):
+        default = ", ".join(map(str, default))
+    return "" if default in (None, "") else f"`{default}`"
+
+
+def _choices(option: cfg.Opt) -> str:
+    choices = getattr(option.type, "choices", None)
+    return f" One of {', '.join(f'`{choice}`' for choice in choices)}." if choices else ""
+
+
+if __name__ == "__main__":
+    for path, text in pages().items():
+        path.write_text(text, encoding="utf-8")
+        print(f"wrote {path.relative_to(DOCS.parent)}")
