@@ -103,7 +103,14 @@ class Manager:
             connection.close()
 
     def dpids(self) -> Any:
-        """The switches that completed the OpenFlow handshake."""
-        status, body = self.get("/dpids")
+        """The switches that ever sent their features."""
+        return self._list("/dpids")
+
+    def connected(self) -> Any:
+        """The switches that completed the handshake and are there now."""
+        return self._list("/connected")
+
+    def _list(self, path: str) -> Any:
+        status, body = self.get(path)
         assert status == 200, body
         return json.loads(body)

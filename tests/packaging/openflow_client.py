@@ -25,9 +25,10 @@ def greet(connection: socket.socket, dpid: int) -> None:
 
 
 def read_message(stream: "socket.SocketIO") -> tuple[int, int]:
-    """Type and xid of the next message; AssertionError when the other side is gone."""
+    """Type and xid of the next message; ConnectionError when the other side is gone."""
     header = stream.read(HEADER.size)
-    assert len(header) == HEADER.size, "the controller closed the connection"
+    if len(header) < HEADER.size:
+        raise ConnectionError("the controller closed the connection")
     _version, kind, length, xid = HEADER.unpack(header)
     stream.read(length - HEADER.size)
     return kind, xid

@@ -73,7 +73,7 @@ class Hypervisor:
 
     def ask(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a command on this host."""
-        enter = ["nsenter", f"--target={self.script.pid}", "--net", "--mount"]
+        enter = ["nsenter", f"--target={self.script.pid}", "--net", "--mount", "--root"]
         return subprocess.run([*enter, *command], capture_output=True, text=True, check=False)
 
     def answers(self, url: str) -> bool:

@@ -72,8 +72,10 @@ def test_client_without_a_certificate_of_our_authority_is_refused(
     listener: Listener, who: str
 ) -> None:
     credentials = listener.world.stranger if who == "stranger" else None
-    # TLS 1.3 tells a client of the refusal only when it first reads.
-    with pytest.raises(ssl.SSLError, match="alert"), listener.connect(credentials) as connection:
+    # TLS 1.3 tells a client of the refusal only when it first reads, and the alert that says why is
+    # lost where the client's HELLO is still unread when the controller closes.
+    refused = pytest.raises((ssl.SSLError, ConnectionError))
+    with refused, listener.connect(credentials) as connection:
         greet(connection, 13)
     with listener.connect(listener.world.switch) as connection:
         greet(connection, 14)
@@ -83,7 +85,7 @@ def test_client_without_a_certificate_of_our_authority_is_refused(
 def test_plain_text_is_no_way_in(listener: Listener) -> None:
     with (
         socket.create_connection(("127.0.0.1", listener.port), timeout=PATIENCE) as connection,
-        pytest.raises((AssertionError, ConnectionError)),
+        pytest.raises(ConnectionError),
     ):
         greet(connection, 13)
     with listener.connect(listener.world.switch) as connection:
