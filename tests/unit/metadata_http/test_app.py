@@ -49,7 +49,9 @@ class Client:
 
     def __call__(self, path="/metadata/v1/id", peer="100.127.2.90", method="GET", **environ):
         started = []
+        path, _, query = path.partition("?")
         environ |= {"REMOTE_ADDR": peer, "REQUEST_METHOD": method, "PATH_INFO": path}
+        environ |= {"QUERY_STRING": query, "HTTP_HOST": "169.254.169.254"}
         body = self.application(environ, lambda status, headers: started.append((status, headers)))
         ((status, headers),) = started
         return status, dict(headers), b"".join(body)

@@ -76,6 +76,7 @@ BODIES = {
     "ssh-ed25519 BBBB two@example -os_user=core",
     "/metadata/v1/region": "nyc3",
     "/metadata/v1/auth-token": "490eac0a2fc04503267ef85064407f2f",
+    "/v1/maintenance_event": "",
     "/metadata/v1/interfaces/": "public/\nprivate/",
     "/metadata/v1/interfaces/public/": "0/",
     "/metadata/v1/interfaces/private/": "0/",

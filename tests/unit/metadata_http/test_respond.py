@@ -2,6 +2,7 @@
 
 import pytest
 
+from metadata_http.conditional import etag
 from metadata_http.document import JSON, TEXT, Node
 from metadata_http.identity import Caller, Verdict
 from metadata_http.respond import Request, respond
@@ -12,16 +13,18 @@ TREE = {
     "/metadata/v1/tags/": Node(b"web"),
     "/metadata/v1.json": Node(b"{}", JSON),
 }
+TREES = {"digitalocean": lambda: TREE}
 KNOWN = Caller(Verdict.KNOWN)
 
 
-def ask(path="/metadata/v1/id", method="GET", headers=None, caller=KNOWN):
-    response = respond(caller, Request(method, path, headers or {}), lambda: TREE)
+def ask(path="/metadata/v1/id", method="GET", headers=None, caller=KNOWN, query=""):
+    response = respond(caller, Request(method, path, headers or {}, query), TREES)
     return response.status.value, dict(response.headers), response.body
 
 
 def test_leaf():
-    assert ask() == (200, {"Content-Type": TEXT, "Content-Length": "7"}, b"2756294")
+    headers = {"Content-Type": TEXT, "Content-Length": "7", "ETag": etag(b"2756294")}
+    assert ask() == (200, headers, b"2756294")
 
 
 def test_index():
@@ -32,7 +35,7 @@ def test_index():
 def test_document():
     assert ask("/metadata/v1.json") == (
         200,
-        {"Content-Type": "application/json", "Content-Length": "2"},
+        {"Content-Type": "application/json", "Content-Length": "2", "ETag": etag(b"{}")},
         b"{}",
     )
 
@@ -109,7 +112,7 @@ def no_tree():
     [(Verdict.REFUSED, 403), (Verdict.WAIT, 503), (Verdict.NO_DROPLET, 404)],
 )
 def test_callers_without_a_droplet(verdict, expected, path):
-    response = respond(Caller(verdict), Request("GET", path, {}), no_tree)
+    response = respond(Caller(verdict), Request("GET", path, {}), {"digitalocean": no_tree})
     assert response.status.value == expected
 
 

@@ -16,7 +16,7 @@ from tests.droplets import ALL_SETTINGS, EMBEDDED, META, MOVED, STANDALONE, TALK
 
 every_bridge = pytest.mark.parametrize("settings", ALL_SETTINGS.values(), ids=ALL_SETTINGS)
 
-NAMES = ("A1", "A2", "N1", "L1", "R1", "R1 stale", "R2")
+NAMES = ("A1", "A2", "N1", "N1 known", "L1", "R1", "R1 stale", "R2")
 
 
 def droplet(
@@ -45,6 +45,7 @@ def test_each_flow_is_in_its_stage(settings: BridgeSettings, flows: object):
         "A1": tables.arp_responder,
         "A2": tables.arp_responder,
         "N1": tables.classifier,
+        "N1 known": tables.classifier,
         "L1": tables.l2_rewrite,
         "R1": tables.forwarding,
         "R1 stale": tables.forwarding,
@@ -56,7 +57,7 @@ def test_each_flow_is_in_its_stage(settings: BridgeSettings, flows: object):
 def test_priorities_are_the_talk_s_and_above_the_guards(flows: object):
     priorities = {name: flow.priority for name, flow in flows().items()}
     assert priorities == {
-        **{"A1": 4030, "A2": 4030, "N1": 4010, "L1": 4010},
+        **{"A1": 4030, "A2": 4030, "N1": 4010, "N1 known": 4009, "L1": 4010},
         **{"R1": 4012, "R1 stale": 4011, "R2": 4010},
     }
     assert min(priorities.values()) > Priority.GUARD > Priority.MISS
@@ -125,7 +126,8 @@ def test_a_waiting_port_has_any_mac_and_no_mark():
 
 
 def test_a_waiting_port_s_stand_in_mac_is_its_own_and_local():
-    macs = {waiting_flows(STANDALONE, META, ofport)[4].match.dl_dst for ofport in range(1, 500)}
+    reply = NAMES.index("R1")
+    macs = {waiting_flows(STANDALONE, META, p)[reply].match.dl_dst for p in range(1, 500)}
     assert len(macs) == 499
     for mac in macs:
         assert int(mac[:2], 16) & 0b11 == 0b10, "locally administered, unicast"
