@@ -98,7 +98,7 @@ class OpenVSwitch:
     def dump_flows(self, bridge: str, *, stats: bool = False) -> list[str]:
         """The bridge's flows as `ovs-ofctl dump-flows` shows them, without its own blank."""
         options = [] if stats else ["--no-stats"]
-        lines = self.ofctl("-O", "OpenFlow13", *options, "dump-flows", bridge).splitlines()
+        lines = self.ofctl(*options, "dump-flows", bridge).splitlines()
         return [line.strip() for line in lines if "actions=" in line]
 
     def conntrack(self) -> list[ConntrackEntry]:

@@ -190,7 +190,8 @@ def test_meta0_and_the_bridge_itself_have_no_droplet_flow(
 
 def test_the_switch_has_the_talk_s_flows(world: World, crowd: dict[int, Droplet]) -> None:
     """The seed's matches and actions, with what the specification adds: untagged frames only
-    (vlan_tci), the fence behind conntrack (table 25), the zone in the way back."""
+    (vlan_tci), connections opened by a SYN only, the fence behind conntrack (table 25), the zone in
+    the way back."""
     droplet_id, droplet = next((key, d) for key, d in crowd.items() if d.ofport == 602)
     flows = world.flows_of_port(602)
     meta, meta_mac = (
@@ -202,21 +203,21 @@ def test_the_switch_has_the_talk_s_flows(world: World, crowd: dict[int, Droplet]
     expected = {
         "A1": f"priority=4030,arp,in_port=602,{untagged},dl_src={droplet.mac},"
         "arp_tpa=169.254.169.254,arp_op=1 actions=load:0x2->NXM_OF_ARP_OP[],"
-        f"set_field:{meta_mac}->eth_src,set_field:{droplet.mac}->eth_dst,"
+        f"mod_dl_src:{meta_mac},mod_dl_dst:{droplet.mac},"
         f"load:0x{own}->NXM_NX_ARP_SHA[],load:0x{his}->NXM_NX_ARP_THA[],"
         "move:NXM_OF_ARP_SPA[]->NXM_OF_ARP_TPA[],load:0xa9fea9fe->NXM_OF_ARP_SPA[],IN_PORT",
         "A2": f"priority=4030,arp,in_port={meta},{untagged},dl_src={meta_mac},"
         "arp_spa=169.254.169.254,arp_tpa=100.127.2.90,arp_op=1 "
-        f"actions=load:0x2->NXM_OF_ARP_OP[],set_field:{droplet.mac}->eth_src,"
-        f"set_field:{meta_mac}->eth_dst,load:0x{his}->NXM_NX_ARP_SHA[],"
+        f"actions=load:0x2->NXM_OF_ARP_OP[],mod_dl_src:{droplet.mac},"
+        f"mod_dl_dst:{meta_mac},load:0x{his}->NXM_NX_ARP_SHA[],"
         f"load:0x{own}->NXM_NX_ARP_THA[],load:0x647f025a->NXM_OF_ARP_SPA[],"
         "load:0xa9fea9fe->NXM_OF_ARP_TPA[],IN_PORT",
         "N1": f"priority=4010,tcp,in_port=602,{untagged},dl_src={droplet.mac},"
-        "nw_dst=169.254.169.254,tp_dst=80 actions=ct(commit,table=25,zone=602,"
+        "nw_dst=169.254.169.254,tp_dst=80,tcp_flags=+syn-ack actions=ct(commit,table=25,zone=602,"
         f"nat(src=100.127.2.90),exec(load:{droplet_id:#x}->NXM_NX_CT_MARK[]))",
         "L1": "table=25, priority=4010,ct_state=-inv+trk,ct_zone=602,tcp,in_port=602,"
         "nw_src=100.127.2.90,nw_dst=169.254.169.254,tp_dst=80 "
-        f"actions=set_field:{meta_mac}->eth_dst,output:{meta}",
+        f"actions=mod_dl_dst:{meta_mac},output:{meta}",
         "R1": f"table=65, priority=4012,tcp,metadata=0,in_port={meta},dl_dst={droplet.mac},"
         "nw_src=169.254.169.254,nw_dst=100.127.2.90,tp_src=80 "
         "actions=load:0x1->OXM_OF_METADATA[],ct(table=65,zone=602,nat)",
