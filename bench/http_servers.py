@@ -26,6 +26,8 @@ from pathlib import Path
 from bench.http_candidates import BLOCKING_PATH, CANDIDATES, PATH, start
 
 REFERENCE = "nginx"
+# Whose gateway answers later than it is called; with the others a long poll takes a thread.
+DEFERRING = ("granian", "granian_1")
 REQUEST = f"GET {PATH} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode()
 
 
@@ -172,6 +174,22 @@ def blocked(port: int, requests: int = 64) -> str:
     return "others: " + _asked(port)
 
 
+def waiting(port: int, polls: int = 1000) -> str:
+    """Long polls, one of each droplet, that nothing answers; how the others fare beside them."""
+    target = f"{PATH}?wait_for_change=true"
+    held = []
+    try:
+        for n in range(1, polls + 1):
+            source = (f"127.0.{n >> 8}.{n & 255}", 0)
+            connection = socket.create_connection(("127.0.0.1", port), 5, source)
+            connection.sendall(REQUEST.replace(PATH.encode(), target.encode()))
+            held.append(connection)
+        return "others: " + _asked(port)
+    finally:
+        for connection in held:
+            connection.close()
+
+
 def _quietly(port: int, request: bytes) -> None:
     try:
         exchange(port, request, 60)
@@ -281,6 +299,8 @@ def measure_manners(names: list[str]) -> None:
                 print(f"  {what}: {head(port, request)}")
             print(f"  1,000 slow clients: {slow_clients(port)}")
             print(f"  half a head: ended {idle_timeout(port)}")
+            if name in DEFERRING:
+                print(f"  1,000 long polls: {waiting(port)}")
             if name != REFERENCE:
                 print(f"  64 requests that block 2 s: {blocked(port)}")
                 process.kill()  # what is still blocked would only keep it

@@ -101,7 +101,8 @@ The dpid is written as 16 hex digits. What its section does not set is as in [me
 
 ## [metadata_http]: the metadata server
 
-It reads `state_dir`, `tokens_file` and `ovsdb` of [metadata] too.
+It reads `state_dir`, `tokens_file` and `ovsdb` of [metadata] too. The last tells it which port is
+at which ofport now: a port is served only while it is where the controller saw it.
 
 {server}
 """

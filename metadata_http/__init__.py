@@ -1,11 +1,13 @@
 """The metadata server: answers droplets at 169.254.169.254 over HTTP.
 
-It knows droplets only through the controller's watch stream (JSON); it imports nothing of the
-controller's code.
+It knows droplets only through the controller's watch stream (JSON), and which port is where
+through the database of the local Open vSwitch; it imports nothing of the controller's code.
 
 Pure, no clock, no I/O: `document` (served document -> tree and v1.json), `respond` (caller and
 request -> response), `identity` (peer address -> caller), `view` (watch events -> the bridge as
-served), `lease` (until when that view may be served), `tokens`.
+served), `lease` (until when that view may be served), `ovsdb_rows` and `ovsdb_evidence` (what the
+switch's database says, and since when), `tokens`.
 Shell: `app` and `wsgi` (WSGI), `server` (the process serving it), `replica` with `controller` and
-`journal` (following the controller), `admin`, `settings`, `ovsdb`, `__main__`.
+`journal` (following the controller), `ovsdb_watch` with `ovsdb_connection` (watching that
+database), `admin`, `settings`, `ovsdb`, `__main__`.
 """

@@ -34,7 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         dpid = settings.dpid or ovsdb.wait_for_dpid(settings.bridge, settings.ovsdb)
         log.info("serving bridge %s", dpid)
-        server.serve(settings, _starter(settings, dpid), wsgi.service.stop)
+        service = wsgi.service
+        server.serve(settings, _starter(settings, dpid), service.stop, service.stopping)
     except (OSError, ovsdb.NoOvsVsctl) as fault:
         log.critical("%s", fault)
         return 1

@@ -1,21 +1,43 @@
 """The WSGI application: environ -> `Request` -> `respond` -> start_response.
 
 Thin: it decides nothing. What it adds is memory of answers already given (one dict lookup for a
-request seen before on the same binding), the count of answers and one log line an odd request.
+request seen before on the same binding), the count of answers, the log line of an odd request,
+and the hand-over of requests that take longer: reports and waiting.
+
+Where the server offers `environ[LATER]`, no request blocks the thread that calls: see `Later`.
 """
 
 import json
 import logging
+import threading
 import time
-from collections.abc import Callable, Iterable
-from functools import lru_cache
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import replace
+from functools import lru_cache, partial
+from http import HTTPStatus
 from typing import Any, Protocol
 
-from metadata_http.document import Node, tree
-from metadata_http.identity import Caller, Verdict, identify
+from metadata_http import conditional, formats
+from metadata_http.conditional import BadWish, Wish
+from metadata_http.document import Node
+from metadata_http.identity import UNCHECKED, Caller, Sight, identify
 from metadata_http.lease import Lease
-from metadata_http.respond import FAULT, FORWARDING_HEADERS, Request, Response, respond
+from metadata_http.oddities import Oddities, who
+from metadata_http.reports import Reply, Reports
+from metadata_http.respond import (
+    FAULT,
+    FORWARDING_HEADERS,
+    RETRY_AFTER,
+    Request,
+    Response,
+    Trees,
+    is_report,
+    plain,
+    respond,
+    unavailable,
+)
 from metadata_http.view import Droplet, View
+from metadata_http.waits import TooMany, Wait, Waits
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +46,19 @@ StartResponse = Callable[[str, list[tuple[str, str]]], Any]
 
 # A droplet that asks its whole tree needs it some sixty times within a second, then for days not.
 _TREES_KEPT = 128
+
+LATER = "metadata_http.later"
+"""The environ's key for a `Later`, from a server that can answer after the call has returned."""
+
+ANSWERED_LATER: list[bytes] = []
+"""Returned instead of a body when the `Later` is going to be called, or was already."""
+
+
+class Later(Protocol):
+    """Gives the answer of one request, at any time and on any thread, once."""
+
+    def __call__(self, status: int, headers: Iterable[tuple[str, str]], body: bytes) -> None:
+        """Send this answer."""
 
 
 def clock() -> float:
@@ -41,76 +76,221 @@ class Counter(Protocol):
 class Application:
     """Answers from `state`, which a replica replaces as a whole on each change.
 
-    `unknown_droplet_grace` is in seconds. A fault of ours costs one droplet a 500, never the rest.
+    `sight` is replaced likewise by whoever watches the switch's database, if anyone does, and by
+    `look()` on the calling thread when it is no longer fresh.
+    `unknown_droplet_grace` and `longest_wait` are in seconds; `formats` are those of droplets
+    that have none of their own. A fault of ours costs one droplet a 500, never the rest.
     """
 
     def __init__(self, counter: Counter, unknown_droplet_grace: float = 60.0) -> None:
         self.state: tuple[View | None, Lease] = (None, Lease())
+        self.sight: Sight = UNCHECKED
+        self.look: Callable[[], None] = lambda: None
         self.unknown_droplet_grace = unknown_droplet_grace
+        self.formats: tuple[str, ...] = (formats.DIGITALOCEAN,)
+        self.longest_wait = 60.0
+        self.waits = Waits(clock, limit=4096, per_droplet=32)
+        self.reports: Reports | None = None
         self._counter = counter
+        self._oddities = Oddities()
         self._tree = lru_cache(_TREES_KEPT)(_tree)
 
     def publish(self, view: View | None, lease: Lease) -> None:
         """From the next request on, answer from `view` as long as `lease` holds."""
         self.state = (view, lease)
+        self.waits.changed(view)
+
+    def see(self, sight: Sight) -> None:
+        """From the next request on, serve only ports that `sight` confirms."""
+        self.sight = sight
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """PEP 3333."""
+        if clock() >= self.sight.fresh:
+            self.look()
         view, lease = self.state
         now = clock()
         if view is not None and lease.until > now and _is_plain(environ):
             port = view.by_address.get(environ["REMOTE_ADDR"])
-            if port is not None and port.droplet is not None:
+            if port is not None and port.droplet is not None and self.sight.confirms(port, now):
                 prepared = port.droplet.prepared.get(environ["PATH_INFO"])
                 if prepared is not None:
                     self._counter.count(prepared[2])
                     start_response(prepared[0], list(prepared[1]))
                     return prepared[3]
-        return self._answer(environ, start_response, view, lease.holds(now), now)
+        return self._answer(environ, start_response)
 
-    def _answer(
-        self,
-        environ: Environ,
-        start_response: StartResponse,
-        view: View | None,
-        certain: bool,
-        now: float,
-    ) -> Iterable[bytes]:
-        peer = environ["REMOTE_ADDR"]
-        caller = identify(view, peer, certain=certain, now=now, grace=self.unknown_droplet_grace)
-        request = _request(environ)
-        try:
-            response = respond(caller, request, lambda: self._tree_of(caller))
-        except Exception:
-            log.exception("fault of ours while answering %s (%s)", peer, _who(caller))
-            response = FAULT
-        prepared = (response.status_line, response.headers, response.status.value, [response.body])
+    def _answer(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        peer, request = environ["REMOTE_ADDR"], _request(environ)
+        view, caller = self._caller(peer)
+        finish = partial(self._finish, peer, caller, request)
+        if is_report(caller, request, self._trees(caller)):
+            return _deliver(environ, start_response, partial(self._report, environ, caller), finish)
+        response = self._respond(peer, caller, request)
+        if request.query and response.etag is not None:
+            wish = _wish(request)
+            if isinstance(wish, Response):
+                response = wish
+            elif wish is not None and wish.last_etag in (None, response.etag):
+                begin = partial(self._wait, peer, view, caller, request, wish, response)
+                return _deliver(environ, start_response, begin, finish)
         if response.status < 400 and caller.droplet is not None and _is_plain(environ):
             # Only paths that exist are remembered, so a droplet cannot make this grow.
-            caller.droplet.prepared[request.path] = prepared
+            prepared = (response.status_line, response.headers, response.status.value)
+            caller.droplet.prepared[request.path] = (*prepared, [response.body])
+        return _start(finish(response), start_response)
+
+    def _caller(self, peer: str) -> tuple[View | None, Caller]:
+        if clock() >= self.sight.fresh:
+            self.look()
+        view, lease = self.state
+        now = clock()
+        grace = self.unknown_droplet_grace
+        certain = lease.holds(now)
+        sight = self.sight
+        return view, identify(view, peer, certain=certain, now=now, grace=grace, sight=sight)
+
+    def _respond(self, peer: str, caller: Caller, request: Request) -> Response:
+        try:
+            return respond(caller, request, self._trees(caller))
+        except Exception:
+            log.exception("fault of ours while answering %s (%s)", peer, who(caller))
+            return FAULT
+
+    def _trees(self, caller: Caller) -> Trees:
+        droplet = caller.droplet
+        if droplet is None:
+            return {}
+        served = self.formats if droplet.formats is None else droplet.formats
+        return {name: partial(self._tree, droplet, name) for name in served}
+
+    def _finish(self, peer: str, caller: Caller, request: Request, response: Response) -> Response:
+        """What is done with every answer on its way out."""
+        if request.method == "HEAD":
+            response = replace(response, body=b"")
         if response.status >= 400:
-            _log_odd(peer, caller, request, response)
+            self._oddities.note(clock(), peer, caller, request, response)
         self._counter.count(response.status.value)
-        start_response(prepared[0], list(prepared[1]))
-        return prepared[3]
+        return response
 
-    def _tree_of(self, caller: Caller) -> dict[str, Node]:
-        assert caller.droplet is not None, "only a known caller has a tree"
-        return self._tree(caller.droplet)
+    def _report(self, environ: Environ, caller: Caller, reply: Reply) -> Response | None:
+        if self.reports is None:
+            return unavailable()
+        return self.reports.take(environ, caller, reply)
+
+    def _wait(
+        self,
+        peer: str,
+        view: View | None,
+        caller: Caller,
+        request: Request,
+        wish: Wish,
+        seen: Response,
+        reply: Reply,
+    ) -> Response | None:
+        """Have `reply` called once there is something else to say than `seen`, or time is up."""
+        assert caller.droplet is not None, "only a known caller sees a node"
+        seconds = self.longest_wait if wish.timeout is None else wish.timeout
+        again = partial(self._again, caller.binding, request, seen, reply)
+        deadline = clock() + min(seconds, self.longest_wait)
+        try:
+            self.waits.add(Wait(peer, caller.droplet, deadline, again), view)
+        except TooMany as fault:
+            if not fault.of_droplet:
+                return unavailable()
+            return plain(HTTPStatus.TOO_MANY_REQUESTS, ("Retry-After", str(RETRY_AFTER)))
+        return None
+
+    def _again(
+        self,
+        binding: Hashable,
+        request: Request,
+        seen: Response,
+        reply: Reply,
+        wait: Wait,
+        over: bool,
+    ) -> bool:
+        """Answer a request that waits, if there is a reason to; whether there was."""
+        _, caller = self._caller(wait.peer)
+        if caller.droplet is None or caller.binding != binding:
+            # Whoever has this address now, if anyone, is not the one who asked.
+            reply(unavailable())
+            return True
+        wait.droplet = caller.droplet
+        response = self._respond(wait.peer, caller, request)
+        if not over and response.etag == seen.etag:
+            return False
+        reply(response)
+        return True
 
 
-def _tree(droplet: Droplet) -> dict[str, Node]:
-    return tree(json.loads(droplet.document), droplet.droplet_id, droplet.user_data)
+def _tree(droplet: Droplet, name: str) -> Mapping[str, Node]:
+    return formats.tree(
+        name,
+        json.loads(droplet.document),
+        droplet.droplet_id,
+        droplet.user_data,
+        droplet.maintenance_event,
+    )
+
+
+def _wish(request: Request) -> Wish | Response | None:
+    try:
+        return conditional.wish(request.query)
+    except BadWish as fault:
+        log.debug("%s", fault)
+        return plain(HTTPStatus.BAD_REQUEST)
+
+
+def _start(response: Response, start_response: StartResponse) -> Iterable[bytes]:
+    start_response(response.status_line, list(response.headers))
+    return [response.body]
+
+
+def _deliver(
+    environ: Environ,
+    start_response: StartResponse,
+    begin: Callable[[Reply], Response | None],
+    finish: Callable[[Response], Response],
+) -> Iterable[bytes]:
+    """Let `begin` answer now, or later through the function it is given."""
+    later: Later | None = environ.get(LATER)
+    if later is not None:
+
+        def send(response: Response) -> None:
+            response = finish(response)
+            later(response.status.value, response.headers, response.body)
+
+        response = begin(send)
+        return ANSWERED_LATER if response is None else _start(finish(response), start_response)
+    # A server that knows only PEP 3333 spends a thread on it.
+    came, answers = threading.Event(), []
+
+    def keep(response: Response) -> None:
+        answers.append(response)
+        came.set()
+
+    response = begin(keep)
+    if response is None:
+        came.wait()
+        response = answers[0]
+    return _start(finish(response), start_response)
 
 
 _UNPLAIN = tuple(
-    f"HTTP_{name.upper().replace('-', '_')}" for name in (*FORWARDING_HEADERS, "transfer-encoding")
+    f"HTTP_{name.upper().replace('-', '_')}"
+    for name in (*FORWARDING_HEADERS, "transfer-encoding", "if-none-match")
 )
 
 
 def _is_plain(environ: Environ) -> bool:
-    """A GET with no header that could change the answer: its answer hangs on the path alone."""
-    return environ["REQUEST_METHOD"] == "GET" and not any(map(environ.__contains__, _UNPLAIN))
+    """A GET with nothing that could change the answer: its answer hangs on the path alone."""
+    return (
+        environ["REQUEST_METHOD"] == "GET"
+        and not environ.get("QUERY_STRING")
+        and bool(environ.get("HTTP_HOST"))
+        and not any(map(environ.__contains__, _UNPLAIN))
+    )
 
 
 def _request(environ: Environ) -> Request:
@@ -119,17 +299,6 @@ def _request(environ: Environ) -> Request:
         for key, value in environ.items()
         if key.startswith("HTTP_")
     }
-    return Request(environ["REQUEST_METHOD"], environ["PATH_INFO"], headers)
-
-
-def _log_odd(peer: str, caller: Caller, request: Request, response: Response) -> None:
-    """One line; the guest wrote method and path, so both are shown quoted and cut."""
-    level = logging.WARNING if caller.verdict is Verdict.REFUSED else logging.INFO
-    status, method, path = response.status.value, request.method[:16], request.path[:200]
-    log.log(level, "%d to %s (%s): %r %r", status, peer, _who(caller), method, path)
-
-
-def _who(caller: Caller) -> str:
-    if caller.droplet is None:
-        return caller.reason
-    return f"droplet {caller.droplet.droplet_id}, {caller.reason}"
+    method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+    query, version = environ.get("QUERY_STRING", ""), environ.get("SERVER_PROTOCOL", "")
+    return Request(method, path, headers, query, version)

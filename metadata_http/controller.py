@@ -1,12 +1,15 @@
-"""The controller's REST as this server uses it: the watch stream and its acknowledgements.
+"""The controller's REST as this server uses it: the watch stream, acknowledgements, reports.
 
 Shell: HTTP with urllib3, no decisions. What matters to the caller is told apart by type:
-`Refused` (nobody listens: the controller is dead) and `Unavailable` (anything else).
+`Refused` (nobody listens: on this host the controller is dead), `Answered` (it says no) and
+`Unavailable` (anything else).
 """
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterator, Mapping
+from ipaddress import ip_address
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 import urllib3
 
@@ -14,6 +17,7 @@ _CONNECT_TIMEOUT = 2.0
 # A droplet's line holds its whole document and user data; more than this is no such line.
 _LINE_LIMIT = 16 << 20
 _READ_SIZE = 1 << 16
+_MERGE_PATCH = "application/merge-patch+json"
 
 
 class Unavailable(Exception):
@@ -21,7 +25,15 @@ class Unavailable(Exception):
 
 
 class Refused(Unavailable):
-    """Nobody listens at the controller's address."""
+    """The connection to the controller's address was refused, by it or by something between."""
+
+
+class Answered(Unavailable):
+    """The controller answered with a `status` that is no success."""
+
+    def __init__(self, text: str, status: int) -> None:
+        super().__init__(text)
+        self.status = status
 
 
 class Stream:
@@ -59,14 +71,18 @@ class Stream:
 class Controller:
     """One controller's URL. `token` is asked before each connect: the file may come later.
 
+    `on_this_host` tells whether the URL cannot mean another host.
     `timeout` is how many seconds of silence make a broken connection.
     """
 
-    def __init__(self, url: str, token: Callable[[], str], timeout: float = 10.0) -> None:
+    def __init__(
+        self, url: str, token: Callable[[], str], timeout: float = 10.0, connections: int = 2
+    ) -> None:
         self.url = url.rstrip("/")
+        self.on_this_host = _is_loopback(urlsplit(url).hostname or "")
         self._token = token
         self.timeout = timeout
-        self._pool = urllib3.PoolManager(num_pools=1, maxsize=2, retries=False)
+        self._pool = urllib3.PoolManager(num_pools=1, maxsize=connections, retries=False)
 
     def watch(self, dpid: str, server: str, since: int | None) -> Stream:
         """Follow the ports of `dpid` as `server`, from revision `since` on where it is known."""
@@ -85,8 +101,17 @@ class Controller:
         self.timeout = _CONNECT_TIMEOUT
         self._call("DELETE", _server_path(dpid, server))
 
-    def _call(self, method: str, path: str, **arguments: Any) -> urllib3.BaseHTTPResponse:
+    def report(self, dpid: str, droplet_id: int, reported: Mapping[str, Any]) -> None:
+        """Have the registry keep what the droplet says of itself; kept when this returns."""
+        path = f"/v1/switches/{dpid}/droplets/{droplet_id}/agent"
+        self._call("PATCH", path, body=json.dumps(reported), media_type=_MERGE_PATCH)
+
+    def _call(
+        self, method: str, path: str, media_type: str | None = None, **arguments: Any
+    ) -> urllib3.BaseHTTPResponse:
         headers = {"Authorization": f"Bearer {self._token()}"}
+        if media_type is not None:
+            headers["Content-Type"] = media_type
         timeout = urllib3.Timeout(connect=_CONNECT_TIMEOUT, read=self.timeout)
         try:
             response = self._pool.request(
@@ -102,8 +127,16 @@ class Controller:
             raise kind(f"{self.url}: {_reason(fault)}") from fault
         if response.status not in (200, 204):
             response.close()
-            raise Unavailable(f"{self.url}: {method} {path.split('?')[0]}: HTTP {response.status}")
+            text = f"{self.url}: {method} {path.split('?')[0]}: HTTP {response.status}"
+            raise Answered(text, response.status)
         return response
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"  # RFC 6761, 6.3
 
 
 def _server_path(dpid: str, server: str) -> str:

@@ -60,6 +60,7 @@ _KEY_ORDER = (
     "troubleshooting_agent",
 )
 _INACTIVE = {"ipv4": {"active": False}}
+_TYPES = ("public", "private")
 _FAMILIES = ("ipv4", "ipv6", "anchor_ipv4", "anchor_ipv6")
 # An entry with any other character could not be asked for as it stands in the index.
 _PATH_SEGMENT = re.compile(r"[A-Za-z0-9._~-]+")
@@ -106,11 +107,21 @@ def _interface(interface: Document) -> dict[str, Any]:
 
 
 def v1_json(whole: Document) -> bytes:
-    """The body of /metadata/v1.json: one line, no spaces, UTF-8. `whole` comes from `served`."""
-    return _utf8(json.dumps(whole, ensure_ascii=False, separators=(",", ":")))
+    """The body of /metadata/v1.json. `whole` comes from `served`."""
+    return json_line(whole)
 
 
-def tree(document: Document, droplet_id: int, user_data: bytes | None = None) -> dict[str, Node]:
+def json_line(value: Any) -> bytes:
+    """JSON on one line, without spaces, in UTF-8."""
+    return _utf8(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+
+
+def tree(
+    document: Document,
+    droplet_id: int,
+    user_data: bytes | None = None,
+    maintenance_event: str | None = None,
+) -> dict[str, Node]:
     """Every path that can be asked for and its body.
 
     Raises AttributeError, KeyError or TypeError on a document that no registry would take.
@@ -121,22 +132,33 @@ def tree(document: Document, droplet_id: int, user_data: bytes | None = None) ->
     _flatten("/metadata/v1/", _v1(whole, user_data), nodes)
     if whole.get("auth_key"):
         # Exists, but stands in no index (go-metadata's AuthToken and do-agent ask for it).
-        nodes["/metadata/v1/auth-token"] = Node(_leaf(whole["auth_key"]))
+        nodes["/metadata/v1/auth-token"] = Node(leaf(whole["auth_key"]))
+    # Beside the tree, in no index: what is planned for the droplet, nothing as a rule.
+    nodes["/v1/maintenance_event"] = Node(leaf(maintenance_event))
     return nodes
 
 
+def user_data_bytes(whole: Document, user_data: bytes | None) -> bytes:
+    """The user data as registered: the bytes where they were given, else the document's text."""
+    return leaf(whole.get("user_data", "")) if user_data is None else user_data
+
+
+def interfaces_of(whole: Document) -> list[tuple[str, Document]]:
+    """All interfaces with their type, in the order of a droplet's NICs: public before private."""
+    by_type = whole["interfaces"]
+    return [(kind, each) for kind in _TYPES for each in by_type.get(kind, ())]
+
+
 def _v1(whole: Document, user_data: bytes | None) -> _Branch:
-    if user_data is None:
-        user_data = _leaf(whole.get("user_data", ""))
     return {
-        "id": _leaf(whole["droplet_id"]),
-        "hostname": _leaf(whole.get("hostname", "")),
-        "user-data": user_data,
-        "vendor-data": _leaf(whole.get("vendor_data", "")),
-        "public-keys": _lines(key.rstrip("\r\n") for key in whole["public_keys"]),
-        "region": _leaf(whole.get("region", "")),
+        "id": leaf(whole["droplet_id"]),
+        "hostname": leaf(whole.get("hostname", "")),
+        "user-data": user_data_bytes(whole, user_data),
+        "vendor-data": leaf(whole.get("vendor_data", "")),
+        "public-keys": lines(key.rstrip("\r\n") for key in whole["public_keys"]),
+        "region": leaf(whole.get("region", "")),
         "interfaces": _interface_types(whole["interfaces"]),
-        "dns": {"nameservers": _lines(whole["dns"]["nameservers"])},
+        "dns": {"nameservers": lines(whole["dns"]["nameservers"])},
         "floating_ip": {"ipv4": _reserved(whole["floating_ip"].get("ipv4"))},
         "reserved_ip": {
             "ipv4": _reserved(whole["reserved_ip"].get("ipv4")),
@@ -144,7 +166,7 @@ def _v1(whole: Document, user_data: bytes | None) -> _Branch:
         },
         "tags": _List(tuple(whole["tags"] or ())),
         "features": {
-            name: _leaf(value)
+            name: leaf(value)
             for name, value in whole.get("features", {}).items()
             if _PATH_SEGMENT.fullmatch(name)
         },
@@ -154,14 +176,14 @@ def _v1(whole: Document, user_data: bytes | None) -> _Branch:
 def _interface_types(by_type: Document) -> _Branch:
     return {
         kind: {str(n): _interface_branch(each) for n, each in enumerate(by_type[kind])}
-        for kind in ("public", "private")
+        for kind in _TYPES
         if kind in by_type
     }
 
 
 def _interface_branch(interface: Document) -> _Branch:
     """One interface: only what exists; the tree says `address` where JSON says `ip_address`."""
-    branch: _Branch = {key: _leaf(interface[key]) for key in ("mac", "type") if key in interface}
+    branch: _Branch = {key: leaf(interface[key]) for key in ("mac", "type") if key in interface}
     families = (
         ("ipv4", ("ip_address", "netmask", "gateway")),
         ("ipv6", ("ip_address", "cidr", "gateway")),
@@ -170,7 +192,7 @@ def _interface_branch(interface: Document) -> _Branch:
     for family, keys in families:
         if family in interface:
             branch[family] = {
-                "address" if key == "ip_address" else key: _leaf(interface[family][key])
+                "address" if key == "ip_address" else key: leaf(interface[family][key])
                 for key in keys
                 if key in interface[family]
             }
@@ -181,7 +203,7 @@ def _reserved(address: Document | None) -> _Branch:
     """A floating or reserved address; an inactive one has no `ip_address`."""
     if not address or not address.get("active"):
         return {"active": b"false"}
-    return {"active": b"true", "ip_address": _leaf(address.get("ip_address", ""))}
+    return {"active": b"true", "ip_address": leaf(address.get("ip_address", ""))}
 
 
 def _flatten(path: str, branch: _Branch, nodes: dict[str, Node]) -> None:
@@ -198,15 +220,15 @@ def _flatten(path: str, branch: _Branch, nodes: dict[str, Node]) -> None:
 
 
 def _index(entries: Iterable[str]) -> Node:
-    return Node(_lines(entries))
+    return Node(lines(entries))
 
 
-def _lines(entries: Iterable[str]) -> bytes:
+def lines(entries: Iterable[str]) -> bytes:
     """One entry a line and none after the last: a walker never sees an empty entry."""
     return _utf8("\n".join(entries))
 
 
-def _leaf(value: Any) -> bytes:
+def leaf(value: Any) -> bytes:
     """The bare value with no newline after it: go-metadata compares and never trims."""
     if isinstance(value, str):
         return _utf8(value)

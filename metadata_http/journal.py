@@ -13,6 +13,8 @@ import fcntl
 import json
 import logging
 import os
+import sys
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from metadata_http.view import Following, View, advance, snapshot
 log = logging.getLogger(__name__)
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_SLOT_PAUSE = 0.02
 _HEADER = {"event": "journal", "version": 1}
 
 
@@ -103,25 +106,36 @@ class Journal:
             self._file = None
 
 
-def claim_slot(base: Path) -> tuple[int, Path, int]:
+def claim_slot(base: Path, workers: int = 1, patience: float = 0.0) -> tuple[int, Path, int]:
     """Take the lowest free slot of the servers that share `base`: (slot, journal path, lock).
 
     A slot is a server's name with the controller and its snapshot file. It is free again the
     moment its process is gone, however it went, so the next process carries on in its place.
-    Keep the lock (a file descriptor) open for as long as the slot is used.
+    One that was just killed may take a moment to go: a new name would have the controller wait a
+    whole lease for the old one. So a slot beyond those of `workers` is taken only after `patience`
+    seconds. Keep the lock (a file descriptor) open for as long as the slot is used.
     """
     base.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    slot = 0
+    deadline = time.monotonic() + patience
     while True:
-        path = base if slot == 0 else base.with_name(f"{base.name}.{slot}")
-        lock = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(lock)
-            slot += 1
-        else:
-            return slot, path, lock
+        limit = workers if time.monotonic() < deadline else sys.maxsize
+        for slot in range(limit):
+            path = base if slot == 0 else base.with_name(f"{base.name}.{slot}")
+            lock = _lock(path.with_name(f"{path.name}.lock"))
+            if lock is not None:
+                return slot, path, lock
+        time.sleep(_SLOT_PAUSE)
+
+
+def _lock(path: Path) -> int | None:
+    """The lock of this file, or None where another process has it."""
+    lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        return None
+    return lock
 
 
 def _header() -> dict[str, Any]:

@@ -3,18 +3,33 @@
 Pure; times are seconds of one clock that runs on while the machine sleeps.
 
 The controller opens a port for another droplet only after this server has acknowledged the view
-that says so, or has not acknowledged anything for a whole lease. So a view is safe to serve until
-one lease after the acknowledgement was *sent*. Where the controller's port refuses connections the
-controller is dead and opens nothing; a new one waits a lease for servers it does not hear from, so
-each refusal makes the view, if it is still safe, safe for another part of the lease. A silent
-controller may be alive on the other side of a broken network: the lease runs out and the answer is
-503 until the controller is heard again.
+that says so, or has not acknowledged anything for a whole lease L. So a view is safe to serve until
+L after the acknowledgement was *sent*.
+
+A controller that is dead opens nothing, and neither does one that has no connection to the switch.
+Once it has one, it first waits a whole L for each server it knows of and does not hear, counted
+from the connection. So what this server knows of either makes a view that is still safe, safe for
+longer:
+
+- Refused at `now` by every controller, all of them on this host: none ran. (Elsewhere a firewall
+  may refuse in the name of a controller that lives.) One that comes up now may have let the switch
+  connect before it listens for us, so only half of L is counted: it must listen within the other
+  half.
+- No controller connected to the bridge at some moment after `since`, by Open vSwitch's own word:
+  whichever connects after that moment waits L from then, so the view is safe until `since` + L.
+
+Open vSwitch writes its word down once in I = 5 s (other_config:stats-update-interval, no less),
+and `since` is up to D = 2 s before we read it (three echoes, half a second apart:
+`ovsdb_evidence`). The next word comes I later, so the lease bridges the gap where I + D < L:
+5 + 2 < 10. A controller that dies right after Open vSwitch looked has been acknowledged to at most
+H = 3 s before (the heartbeat): the first word comes in time where H + I < L: 3 + 5 < 10. One whose
+whole host goes silent stays connected until Open vSwitch has probed it in vain (inactivity_probe,
+5 s, twice): too late. The lease runs out then, and the answer is 503 until it is heard again, as
+wherever neither is known.
 """
 
 from dataclasses import dataclass
 
-# Refusals extend by half a lease only: a controller that comes up right after the refusal starts
-# its own wait somewhat before it listens.
 _REFUSAL_SHARE = 0.5
 
 
@@ -29,10 +44,19 @@ class Lease:
         return Lease(max(self.until, sent_at + length))
 
     def refused(self, now: float, length: float) -> "Lease":
-        """Every controller refused the connection at `now`; no help to a lease already over."""
+        """Every controller, each on this host, refused at `now`; revives no lease that is over."""
         if not self.holds(now):
             return self
         return Lease(max(self.until, now + length * _REFUSAL_SHARE))
+
+    def quiet(self, now: float, since: float, length: float) -> "Lease":
+        """No controller was connected to the bridge at some moment after `since`.
+
+        Read at `now`; revives no lease that is over.
+        """
+        if not self.holds(now):
+            return self
+        return Lease(max(self.until, since + length))
 
     def holds(self, now: float) -> bool:
         """Whether the view may be served at `now`."""

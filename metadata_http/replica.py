@@ -57,6 +57,8 @@ class Replica(threading.Thread):
         self._journal_behind = False
         self._reached = False
         self._stream: Stream | None = None
+        # View, lease and journal belong together; `quiet` is called on another thread.
+        self._together = threading.Lock()
         self._stopping = threading.Event()
         self._said = ""
 
@@ -83,11 +85,15 @@ class Replica(threading.Thread):
         while not self._stopping.is_set():
             self._reached = False
             refused = [self._follow(controller) for controller in self._controllers]
-            if all(refused):
-                self._extend_lease()
+            if all(refused) and all(each.on_this_host for each in self._controllers):
+                self._change_lease(lambda lease, now, length: lease.refused(now, length))
             pause = _FIRST_PAUSE if self._reached else min(pause * 2, self._longest_pause())
             # Servers cut off together must not come back together.
             self._stopping.wait(pause * random.uniform(0.7, 1.0))
+
+    def quiet(self, since: float) -> None:
+        """No controller was connected to the bridge at some moment after `since`."""
+        self._change_lease(lambda lease, now, length: lease.quiet(now, since, length))
 
     def leave(self) -> None:
         """Stop following and tell the controller so, when no request is answered any more."""
@@ -99,7 +105,8 @@ class Replica(threading.Thread):
         if self.is_alive():
             log.warning("leaving without a word: the controller does not answer")
             return
-        held, self._lease = self._lease, Lease()
+        with self._together:
+            held, self._lease = self._lease, Lease()
         if self._following.view is None:
             return
         try:
@@ -162,18 +169,19 @@ class Replica(threading.Thread):
     def _take(self, controller: Controller, lines: list[bytes]) -> None:
         """Apply what arrived, and acknowledge it once it is safe against a kill."""
         events = [json.loads(line) for line in lines]
-        self._following = advance(self._following, events, self._clock())
         kinds = [event["event"] for event in events]
-        self._journal_behind |= "snapshot" in kinds
-        view = self._following.view
         changes = [line for line, kind in zip(lines, kinds, strict=True) if kind not in _PASSING]
-        if view is None or self._following.incoming is not None:
-            return
-        if view.dpid != self.dpid:
-            raise EventError(f"a view of bridge {view.dpid}, not of {self.dpid}")
-        if changes:
-            self._record(changes, view)
-        self._publish(view, self._lease)
+        with self._together:
+            self._following = advance(self._following, events, self._clock())
+            self._journal_behind |= "snapshot" in kinds
+            view = self._following.view
+            if view is None or self._following.incoming is not None:
+                return
+            if view.dpid != self.dpid:
+                raise EventError(f"a view of bridge {view.dpid}, not of {self.dpid}")
+            if changes:
+                self._record(changes, view)
+            self._publish(view, self._lease)
         # A controller that waits for its switch cannot vouch for the view: its answer may keep a
         # lease that holds, but not bring back one that is over.
         waits = "waiting" in kinds and self._lease.holds(self._clock())
@@ -197,23 +205,22 @@ class Replica(threading.Thread):
         sent_at = self._clock()
         controller.timeout = view.lease
         controller.acknowledge(self.dpid, self.server, view.revision)
-        self._confirm(view, self._lease.acknowledged(sent_at, view.lease))
+        self._change_lease(lambda lease, _, length: lease.acknowledged(sent_at, length))
 
-    def _extend_lease(self) -> None:
-        view = self._following.view
-        if view is not None:
-            self._confirm(view, self._lease.refused(self._clock(), view.lease))
-
-    def _confirm(self, view: View, lease: Lease) -> None:
-        if lease == self._lease:
-            return
-        self._lease = lease
-        self._publish(view, lease)
-        self.certain.set()
-        try:
-            self._journal.confirm(view, lease)
-        except OSError as fault:
-            log.error("cannot write %s: %s", self._journal.path, fault)
+    def _change_lease(self, changed: Callable[[Lease, float, float], Lease]) -> None:
+        """Let `changed(lease, now, length)` say what the lease is now."""
+        with self._together:
+            view = self._following.view
+            lease = self._lease if view is None else changed(self._lease, self._clock(), view.lease)
+            if view is None or lease == self._lease:
+                return
+            self._lease = lease
+            self._publish(view, lease)
+            self.certain.set()
+            try:
+                self._journal.confirm(view, lease)
+            except OSError as fault:
+                log.error("cannot write %s: %s", self._journal.path, fault)
 
     def _longest_pause(self) -> float:
         """Tries must be many within a lease, for a refusal extends it by a part only."""

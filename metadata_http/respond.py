@@ -1,13 +1,17 @@
-"""The whole HTTP semantics: (who asks, what is asked, the droplet's tree) -> response.
+"""The whole HTTP semantics: (who asks, what is asked, the droplet's trees) -> response.
 
 Pure. Errors are responses too, so refusing and answering are one path. Nothing here reads a
-clock, a socket or a log; identity was decided before, by the peer address alone.
+clock, a socket or a log; identity was decided before, by the peer address alone. Requests that
+need more than the trees (a body, waiting) are told apart here and carried out elsewhere.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
+from urllib.parse import quote
 
+from metadata_http import ec2, formats
+from metadata_http.conditional import etag, none_match
 from metadata_http.document import TEXT, Node
 from metadata_http.identity import Caller, Verdict
 
@@ -16,18 +20,23 @@ from metadata_http.identity import Caller, Verdict
 FORWARDING_HEADERS = ("x-forwarded-for", "forwarded", "via")
 METHODS = ("GET", "HEAD")
 RETRY_AFTER = 2  # seconds: the pause between cloud-init's tries
+REPORT_PATH = "/metadata/v1.json"
+# Services beside the metadata API at the same address (do-agent, droplet-agent): not offered.
+_NO_SERVICES = ("/v1/appkey/", "/v1/metrics/", "/v1/sre-agents/")
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
     """What the answer may depend on. `path` is percent-decoded, without the query string.
 
-    `headers` are named in lower case.
+    `headers` are named in lower case; `version` is as the server names it, `HTTP/1.1`.
     """
 
     method: str
     path: str
     headers: Mapping[str, str]
+    query: str = ""
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,50 +52,98 @@ class Response:
         """As WSGI wants it: `200 OK`."""
         return f"{self.status.value} {self.status.phrase}"
 
-
-def respond(caller: Caller, request: Request, tree: Callable[[], Mapping[str, Node]]) -> Response:
-    """Answer `request`; `tree` is asked for the caller's own tree only where it is needed."""
-    response = _refusal(caller, request)
-    if response is None:
-        response = _from_tree(tree(), request.path)
-    if request.method == "HEAD":
-        return Response(response.status, response.headers, b"")
-    return response
+    @property
+    def etag(self) -> str | None:
+        """The entity tag of the node that was asked for, if there is such a node."""
+        return next((value for name, value in self.headers if name == "ETag"), None)
 
 
-def _refusal(caller: Caller, request: Request) -> Response | None:
-    """Why `request` gets nothing from the tree, or None."""
+# Format -> its tree, for those formats the droplet is served in.
+Trees = Mapping[str, Callable[[], Mapping[str, Node]]]
+
+
+def respond(caller: Caller, request: Request, trees: Trees) -> Response:
+    """Answer `request`; a tree is asked for only where it is needed."""
+    response = _refusal(caller, request, trees)
+    if response is None and request.method == "PUT":
+        response = _token(caller, request)
+    elif response is None:
+        response = _from_trees(trees, request)
+    return replace(response, body=b"") if request.method == "HEAD" else response
+
+
+def is_report(caller: Caller, request: Request, trees: Trees) -> bool:
+    """Whether this is a droplet's report about itself, whose body must be read (`reports`)."""
+    return request.method == "PATCH" and _refusal(caller, request, trees) is None
+
+
+def _refusal(caller: Caller, request: Request, trees: Trees) -> Response | None:
+    """Why `request` gets nothing, or None."""
     if caller.verdict is Verdict.REFUSED:
-        return _error(HTTPStatus.FORBIDDEN)
+        return plain(HTTPStatus.FORBIDDEN)
     if any(name in request.headers for name in FORWARDING_HEADERS):
-        return _error(HTTPStatus.FORBIDDEN)
+        return plain(HTTPStatus.FORBIDDEN)
     if "transfer-encoding" in request.headers:
-        # No client sends a chunked body with GET; with a Content-Length beside it the framing
-        # would be in doubt (RFC 9112, 6.1), so the connection ends here.
-        return _error(HTTPStatus.BAD_REQUEST, ("Connection", "close"))
-    if request.method not in METHODS:
-        return _error(HTTPStatus.METHOD_NOT_ALLOWED, ("Allow", ", ".join(METHODS)))
+        # No client sends a chunked body; with a Content-Length beside it the framing would be in
+        # doubt (RFC 9112, 6.1), so the connection ends here.
+        return plain(HTTPStatus.BAD_REQUEST, ("Connection", "close"))
+    if request.version == "HTTP/1.1" and not request.headers.get("host"):
+        return plain(HTTPStatus.BAD_REQUEST)  # RFC 9112, 3.2
+    allowed = _allowed(request.path, trees)
+    service = request.path.startswith(_NO_SERVICES)
+    if request.method not in allowed and not service:
+        return plain(HTTPStatus.METHOD_NOT_ALLOWED, ("Allow", ", ".join(allowed)))
     if caller.verdict is Verdict.WAIT:
-        retry = ("Retry-After", str(RETRY_AFTER))
-        return _error(HTTPStatus.SERVICE_UNAVAILABLE, retry, ("Connection", "close"))
-    if caller.verdict is Verdict.NO_DROPLET:
-        return _error(HTTPStatus.NOT_FOUND)
+        return unavailable()
+    if caller.verdict is Verdict.NO_DROPLET or service:
+        return plain(HTTPStatus.NOT_FOUND)
     return None
 
 
-def _from_tree(tree: Mapping[str, Node], path: str) -> Response:
+def _allowed(path: str, trees: Trees) -> tuple[str, ...]:
+    if path == REPORT_PATH and (not trees or formats.DIGITALOCEAN in trees):
+        return (*METHODS, "PATCH")
+    if path == ec2.TOKEN_PATH and formats.EC2 in trees:
+        return ("PUT",)
+    return METHODS
+
+
+def _from_trees(trees: Trees, request: Request) -> Response:
+    name, path = formats.locate(request.path)
+    tree = trees[name]() if name in trees else {}
     node = tree.get(path)
     if node is not None:
-        return _response(HTTPStatus.OK, node.body, node.content_type)
+        tag = etag(node.body)
+        condition = request.headers.get("if-none-match")
+        if condition is not None and none_match(condition, tag):
+            return Response(HTTPStatus.NOT_MODIFIED, (("ETag", tag),), b"")
+        return _response(HTTPStatus.OK, node.body, node.content_type, ("ETag", tag))
     index = tree.get(f"{path}/")
     if index is not None:
-        # The listing is the body too: scripts that follow no redirect show it all the same.
-        location = ("Location", f"{path}/")
+        # The listing is the body too: scripts that follow no redirect show it all the same. The
+        # query goes along, or who waits for a change would be answered at once for ever.
+        query = f"?{quote(request.query, safe='=&%+,:;/?~')}" if request.query else ""
+        location = ("Location", f"{path}/{query}")
         return _response(HTTPStatus.MOVED_PERMANENTLY, index.body, TEXT, location)
-    return _error(HTTPStatus.NOT_FOUND)
+    return plain(HTTPStatus.NOT_FOUND)
 
 
-def _error(status: HTTPStatus, *headers: tuple[str, str]) -> Response:
+def _token(caller: Caller, request: Request) -> Response:
+    droplet_id = 0 if caller.droplet is None else caller.droplet.droplet_id
+    made = ec2.token(droplet_id, caller.binding, request.headers.get(ec2.TTL_HEADER))
+    if made is None:
+        return plain(HTTPStatus.BAD_REQUEST)
+    return _response(HTTPStatus.OK, made[0], TEXT, (ec2.TTL_HEADER, str(made[1])))
+
+
+def unavailable(retry_after: int = RETRY_AFTER) -> Response:
+    """503: not now; the connection is freed meanwhile."""
+    retry = ("Retry-After", str(retry_after))
+    return plain(HTTPStatus.SERVICE_UNAVAILABLE, retry, ("Connection", "close"))
+
+
+def plain(status: HTTPStatus, *headers: tuple[str, str]) -> Response:
+    """An answer that says no more than its status."""
     return _response(status, f"{status.value} {status.phrase}".encode(), TEXT, *headers)
 
 
@@ -99,4 +156,4 @@ def _response(
 
 # For a document that no tree can be made of: a fault of ours or of the registry's, never of the
 # droplet's.
-FAULT = _error(HTTPStatus.INTERNAL_SERVER_ERROR)
+FAULT = plain(HTTPStatus.INTERNAL_SERVER_ERROR)

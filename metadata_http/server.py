@@ -1,6 +1,7 @@
-"""The WSGI server (granian): the listening socket, its limits, workers and signals.
+"""The WSGI server (granian): the listening socket, its limits, workers, signals and the gateway.
 
-Shell; the only module that knows granian. Why granian: docs/decisions/0005-wsgi-server.md.
+Shell; the only module that knows granian. Why granian, and why the gateway between it and the
+application is ours: docs/decisions/0005-wsgi-server.md.
 """
 
 import ctypes
@@ -9,14 +10,18 @@ import os
 import resource
 import signal
 import socket
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from granian._granian import SocketHolder
 from granian.constants import Interfaces
 from granian.http import HTTP1Settings
+from granian.server import mp
 from granian.server.mp import MPServer
 
+from metadata_http import bodies
+from metadata_http.app import ANSWERED_LATER, LATER
 from metadata_http.settings import Address, Settings
 
 log = logging.getLogger(__name__)
@@ -28,6 +33,7 @@ _PR_SET_PDEATHSIG = 1  # prctl(2)
 _DEFER = 5  # seconds
 _USER_TIMEOUT = 30_000  # milliseconds
 _KEEPALIVE = 60  # seconds
+_SERVER = ("Server", "metadata")  # without one granian names itself
 
 
 def listening_socket(address: Address) -> socket.socket:
@@ -80,10 +86,49 @@ class _Server(MPServer):
         self._sso = self._listener
 
 
-def serve(settings: Settings, start: Callable[[], Callable], stop: Callable[[], None]) -> None:
+class _Exchange:
+    """One request in granian's hands: takes its answer now, or later on any thread."""
+
+    __slots__ = ("_protocol", "headers", "status")
+
+    def __init__(self, protocol: Any) -> None:
+        self._protocol = protocol
+
+    def start(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> None:
+        """PEP 3333's start_response; nothing here uses its `write`."""
+        self.status, self.headers = int(status[:3]), headers
+
+    def answer(self, status: int, headers: Iterable[tuple[str, str]], body: bytes) -> None:
+        """An `app.Later`. A client that has gone meanwhile is none of our business."""
+        self._protocol.response_bytes(status, [*headers, _SERVER], body)
+
+
+def _gateway(callback: Callable, scope_opts: Any, access_log_format: Any) -> Callable:
+    """In place of granian's own, which ties each answer to the thread that was called.
+
+    It also copies the process's environment into that of each request.
+    """
+
+    def run(protocol: Any, environ: dict[str, Any]) -> None:
+        exchange = _Exchange(protocol)
+        environ[LATER] = exchange.answer
+        body = callback(environ, exchange.start)
+        if body is not ANSWERED_LATER:
+            exchange.answer(exchange.status, exchange.headers, b"".join(body))
+
+    return run
+
+
+def serve(
+    settings: Settings,
+    start: Callable[[], Callable],
+    stop: Callable[[], None],
+    stopping: Callable[[], None] = lambda: None,
+) -> None:
     """Serve until SIGTERM or SIGINT, then finish what was taken. Raises OSError.
 
-    In each worker `start` gives the WSGI callable and `stop` is called after the last answer.
+    In each worker `start` gives the WSGI callable, `stopping` is called when a signal says so, on
+    another thread, and `stop` after the last answer.
     Raises SystemExit(1) when the workers keep dying.
     """
     listener = listening_socket(settings.listen)
@@ -97,7 +142,8 @@ def serve(settings: Settings, start: Callable[[], Callable], stop: Callable[[], 
         port=port,
         interface=Interfaces.WSGI,
         workers=settings.workers,
-        blocking_threads=settings.threads,
+        # Reading a body takes a thread; those that answer must be left.
+        blocking_threads=settings.threads + bodies.AT_ONCE,
         http="1",
         websockets=False,
         backlog=_BACKLOG,
@@ -116,6 +162,8 @@ def serve(settings: Settings, start: Callable[[], Callable], stop: Callable[[], 
 
     def worker(*arguments: Any) -> None:
         _begin_worker(parent)
+        _on_signal(stopping)
+        mp._wsgi_call_wrap = _gateway
         try:
             MPServer._spawn_wsgi_worker(*arguments)
         except OSError as fault:
@@ -136,6 +184,20 @@ def _begin_worker(parent: int) -> None:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
     if os.getppid() != parent:
         raise SystemExit("the parent process has gone")
+
+
+def _on_signal(stopping: Callable[[], None]) -> None:
+    """Have `stopping` called at SIGTERM or SIGINT; the handlers themselves are granian's."""
+    ours, python = socket.socketpair()
+    python.setblocking(False)
+    signal.set_wakeup_fd(python.detach(), warn_on_full_buffer=False)
+
+    def watch() -> None:
+        while ours.recv(1)[0] not in (signal.SIGTERM, signal.SIGINT):
+            continue
+        stopping()
+
+    threading.Thread(target=watch, name="signals", daemon=True).start()
 
 
 def _raise_file_limit(connections: int) -> None:

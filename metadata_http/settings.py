@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 
 from oslo_config import cfg, types
 
+from metadata_http.formats import FORMATS
+
 GROUP = "metadata_http"
 SHARED_GROUP = "metadata"
 
@@ -63,6 +65,16 @@ def _url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _formats(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    for name in names:
+        if name not in FORMATS:
+            raise ValueError(f"{name!r} is none of {', '.join(FORMATS)}")
+    if not names:
+        raise ValueError("names no format: nothing would be served")
+    return [name for name in FORMATS if name in names]
+
+
 OPTIONS = (
     cfg.Opt(
         "listen",
@@ -88,7 +100,12 @@ OPTIONS = (
         default="br0",
         help="The bridge this host's droplets are on; its dpid is read from OVSDB.",
     ),
-    cfg.Opt("dpid", type=_dpid, help="The bridge's dpid, 16 hex digits, instead of `bridge`."),
+    cfg.Opt(
+        "dpid",
+        type=_dpid,
+        help="The bridge's dpid, 16 hex digits, instead of `bridge`. Where the local OVSDB has no "
+        "such bridge, ports are not checked against it.",
+    ),
     cfg.StrOpt("token", secret=True, help="Token for the controller, instead of `tokens_file`."),
     cfg.StrOpt(
         "tokens_file",
@@ -118,8 +135,38 @@ OPTIONS = (
         "threads",
         default=4,
         min=1,
-        help="Threads that run Python in each process, started as they are needed. Answers come "
-        "from memory and never block, so one would do; the others are for a blocked log.",
+        help="Threads that answer in each process, started as they are needed. Answers come from "
+        "memory and never block, so one would do; the others are for a blocked log. Reading the "
+        "reports of droplets takes up to 16 more.",
+    ),
+    cfg.Opt(
+        "formats",
+        type=_formats,
+        default="digitalocean",
+        help="Formats droplets are served in that have none of their own: digitalocean, ec2, "
+        "openstack. Each of the others is one more cloud this may be taken for.",
+    ),
+    cfg.IntOpt(
+        "max_waits",
+        default=4096,
+        min=1,
+        help="Requests of a process that wait for a change (wait_for_change). Each is a "
+        "connection and a few KiB of memory; beyond it the answer is 503.",
+    ),
+    cfg.IntOpt(
+        "max_waits_per_droplet",
+        default=32,
+        min=1,
+        help="Of these, requests of one droplet, so that none takes the others' places; beyond "
+        "it the answer is 429. One that the client gave up counts until its time is up.",
+    ),
+    cfg.FloatOpt(
+        "longest_wait",
+        default=60.0,
+        min=0.0,
+        max=3600.0,
+        help="Seconds after which a request that waits is answered with what there is, however "
+        "long it asked for: what is between forgets a silent connection after minutes.",
     ),
     cfg.IntOpt(
         "max_connections",
@@ -162,7 +209,8 @@ SHARED_OPTIONS = (
     cfg.StrOpt(
         "ovsdb",
         default="unix:/var/run/openvswitch/db.sock",
-        help="The local OVSDB, as ovs-vsctl's --db takes it.",
+        help="The local OVSDB, unix:PATH or tcp:ADDRESS:PORT: a port is served only while it says "
+        "that the port is where the controller saw it. The metadata server needs to read it.",
     ),
 )
 
@@ -182,6 +230,10 @@ class Settings:
     unknown_droplet_grace: float
     workers: int
     threads: int
+    formats: tuple[str, ...]
+    max_waits: int
+    max_waits_per_droplet: int
+    longest_wait: float
     max_connections: int
     header_timeout: int
     max_header_bytes: int
@@ -222,6 +274,7 @@ def load(config_file: Path | None) -> Settings:
         **{
             **own,
             "controller_urls": tuple(own["controller_urls"]),
+            "formats": tuple(own["formats"]),
             "tokens_file": Path(tokens_file),
             "snapshot_file": None if snapshot_file is None else Path(snapshot_file),
         },

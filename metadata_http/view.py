@@ -26,20 +26,25 @@ class Droplet:
     """What one binding of a droplet serves; `document` is its v1.json as registered, in JSON.
 
     Kept as text because most droplets ask rarely: parsed documents take several times the room.
+    `maintenance_event` is what is planned for it, if anything; `formats` those it is served in,
+    None for this server's own default.
     `prepared` holds what was asked already; it dies with the binding, so nothing outlives it.
     """
 
     droplet_id: int
     document: str
     user_data: bytes | None
+    maintenance_event: str | None = None
+    formats: tuple[str, ...] | None = None
     prepared: dict[str, Any] = field(default_factory=dict)
 
     def same_as(self, other: "Droplet | None") -> bool:
         """Whether both serve the same answers."""
-        return other is not None and (
-            (self.droplet_id, self.document, self.user_data)
-            == (other.droplet_id, other.document, other.user_data)
-        )
+        return other is not None and self._served() == other._served()
+
+    def _served(self) -> tuple[Any, ...]:
+        whose = (self.droplet_id, self.formats, self.maintenance_event)
+        return (*whose, self.document, self.user_data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +237,20 @@ def _droplet(droplet_id: int, given: Mapping[str, Any]) -> Droplet:
     if not isinstance(document, Mapping):
         raise EventError(f"metadata of droplet {droplet_id} is no object")
     # ASCII, so that the string takes one byte a character in memory.
-    return Droplet(droplet_id, json.dumps(document, separators=(",", ":")), user_data)
+    text = json.dumps(document, separators=(",", ":"))
+    event = given.get("maintenance_event")
+    if event is not None and not isinstance(event, str):
+        raise EventError(f"maintenance_event of droplet {droplet_id} is no string")
+    return Droplet(droplet_id, text, user_data, event or None, _formats(droplet_id, given))
+
+
+def _formats(droplet_id: int, given: Mapping[str, Any]) -> tuple[str, ...] | None:
+    formats = given.get("formats")
+    if formats is None:
+        return None
+    if not isinstance(formats, list) or not all(isinstance(each, str) for each in formats):
+        raise EventError(f"formats of droplet {droplet_id} is no array of names")
+    return tuple(formats)
 
 
 def _by_address(ports: Iterable[Port]) -> dict[str, Port]:
@@ -278,5 +296,7 @@ def _port_event(port: Port) -> dict[str, Any]:
             "user_data_base64": None
             if droplet.user_data is None
             else base64.b64encode(droplet.user_data).decode("ascii"),
+            "maintenance_event": droplet.maintenance_event,
+            "formats": None if droplet.formats is None else list(droplet.formats),
         },
     }

@@ -13,15 +13,32 @@ from urllib.parse import parse_qs, urlsplit
 
 DPID = "00000000000000a1"
 TOKEN = "a-test-token-that-must-stay-secret"
+_AGENT = re.compile(rf"/v1/switches/{DPID}/droplets/([0-9]+)/agent")
 _SERVER = re.compile(rf"/v1/switches/{DPID}/servers/([^/]+)")
 
 
-def port(ofport, address, droplet_id=None, *, name=None, user_data_base64=None, **metadata):
+def port(
+    ofport,
+    address,
+    droplet_id=None,
+    *,
+    name=None,
+    user_data_base64=None,
+    maintenance_event=None,
+    formats=None,
+    **metadata,
+):
     """One port as the stream shows it; with a `droplet_id`, a droplet that says who it is."""
     droplet = None
     if droplet_id is not None:
         whole = {"droplet_id": droplet_id, "hostname": f"host-{droplet_id}", "region": "nyc3"}
-        droplet = {"metadata": {**whole, **metadata}, "user_data_base64": user_data_base64}
+        droplet = {
+            "metadata": {**whole, **metadata},
+            "user_data_base64": user_data_base64,
+            "maintenance_event": maintenance_event,
+        }
+        if formats is not None:
+            droplet["formats"] = formats
     return {
         "ofport": ofport,
         "name": name or f"tap{ofport}",
@@ -51,6 +68,11 @@ class FakeController:
         self.acknowledged = {}
         self.left = []
         self.watches = []
+        self.reports = []  # what droplets said of themselves: (droplet id, merge patch)
+        self.report_status = 200  # what a report is answered
+        self.reports_held = threading.Event()  # cleared, reports are not answered
+        self.reports_held.set()
+        self.waiting = 0
         self.changed = threading.Condition()
         self._history = []
         self._server = None
@@ -106,6 +128,18 @@ class FakeController:
             self._history.append((self.revision, event))
             self.changed.notify_all()
         return self.revision
+
+    def take_report(self, droplet_id, patch):
+        """Keep a droplet's report as the registry does, unless reports are refused."""
+        with self.changed:
+            self.reports.append((droplet_id, patch))
+            self.changed.notify_all()
+        if self.report_status == 200:
+            for each in list(self.ports.values()):
+                if each["droplet_id"] == droplet_id:
+                    droplet = each["droplet"]
+                    metadata = {**droplet["metadata"], **patch}
+                    self.put({**each, "droplet": {**droplet, "metadata": metadata}})
 
     def pause(self):
         """Let one heartbeat pass."""
@@ -210,6 +244,19 @@ def _handler(controller):
                     controller.left.append(name[1])
                     controller.changed.notify_all()
                 self._answer(204)
+
+        def do_PATCH(self):
+            droplet = _AGENT.fullmatch(self.path)
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            if droplet is None or not self._allowed():
+                return
+            if self.headers["Content-Type"] != "application/merge-patch+json":
+                self._answer(415)
+                return
+            controller.waiting += 1
+            controller.reports_held.wait(30)
+            controller.take_report(int(droplet[1]), json.loads(body))
+            self._answer(controller.report_status)
 
         def _stream(self, revision):
             synced = False

@@ -98,7 +98,7 @@ def test_stopping_under_load_cuts_no_request(make_server, bound):
 def test_stopping_finishes_a_request_half_sent(make_server, bound):
     server = started(make_server(bound))
     with socket.create_connection(("127.0.0.1", server.port), 30, (DROPLET, 0)) as connection:
-        connection.sendall(b"GET /metadata/v1/id HTTP/1.1\r\nConnection: close\r\n")
+        connection.sendall(b"GET /metadata/v1/id HTTP/1.1\r\nHost: a\r\nConnection: close\r\n")
         wait_until(lambda: server.get("/metadata/v1/id", DROPLET)[0] == 200, "an answer beside it")
         server.signal(signal.SIGTERM)
         wait_until(lambda: "Stopping worker-1" in server.log, "the worker stopping")

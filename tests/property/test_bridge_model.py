@@ -109,9 +109,13 @@ class BridgeModel(RuleBasedStateMachine):
         renumbered = {ofport: name for name, ofport in distinct.items()}
         self.world.restart_switch(dpid, {**renumbered, META_OFPORT: META})
 
-    @rule(dpid=dpids)
-    def disconnect(self, dpid: int) -> None:
-        self.world.disconnect(dpid)
+    @rule(dpid=dpids, noticed=st.booleans())
+    def disconnect(self, dpid: int, noticed: bool) -> None:
+        """The connection breaks; the controller may not have noticed yet."""
+        if noticed:
+            self.world.disconnect(dpid)
+        else:
+            self.world.cut(dpid)
 
     @rule()
     def kill_controller(self) -> None:
@@ -198,6 +202,14 @@ class BridgeModel(RuleBasedStateMachine):
             self.world.lose_connection(self.world.servers[server])
         else:
             self.world.leave(self.world.servers[server])
+
+    @rule(server=servers, age=st.sampled_from((0.0, 3.0)))
+    def read_ovsdb(self, server: int, age: float) -> None:
+        self.world.read_ovsdb(self.world.servers[server], age)
+
+    @rule(dpid=dpids)
+    def forget_lapsed(self, dpid: int) -> None:
+        self.world.forget_lapsed(dpid)
 
     @rule()
     def deliver_late(self) -> None:

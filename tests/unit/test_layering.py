@@ -35,6 +35,7 @@ PURE = {
     *("metadata_http.respond", "metadata_http.view", "metadata_http.conditional"),
     *("metadata_http.formats", "metadata_http.ec2", "metadata_http.openstack"),
     *("metadata_http.agent", "metadata_http.rates"),
+    *("metadata_http.ovsdb_rows", "metadata_http.ovsdb_evidence"),
 }
 PURE_MODULES = {
     *("__future__", "abc", "base64", "binascii", "bisect", "collections", "collections.abc"),

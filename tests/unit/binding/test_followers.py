@@ -106,3 +106,45 @@ def test_a_follower_that_was_waited_for_is_never_too_old(followers: Followers):
     followers.acknowledge("s1", 9, NOW)
     followers.opened(followers.acknowledged(NOW))
     assert followers.acknowledge("s1", 9, NOW + 3)
+
+
+def test_a_switch_that_connects_gives_every_known_server_a_lease(followers: Followers):
+    """Also one that lapsed meanwhile: it may have counted on the switch's absence."""
+    followers.follow("lapsed", NOW)
+    followers.follow("live", NOW + 15)
+    followers.acknowledge("live", 7, NOW + 15)
+    followers.expect(["forgotten", "lapsed"], NOW + 20)
+    assert all(name in followers for name in ("forgotten", "lapsed", "live"))
+    assert followers.acknowledged(NOW + 20) == 0
+    assert followers.acknowledged(NOW + 20 + LEASE - 0.001) == 0
+    assert followers.acknowledged(NOW + 20 + LEASE) is None
+
+
+def test_a_switch_that_connects_shortens_no_lease(followers: Followers):
+    followers.follow("s1", NOW + 5)
+    followers.expect(["s1"], NOW)
+    assert followers.acknowledged(NOW + 5 + LEASE - 0.001) == 0
+
+
+def test_what_was_acknowledged_stays_so_when_the_switch_connects(followers: Followers):
+    followers.follow("s1", NOW)
+    followers.acknowledge("s1", 7, NOW)
+    followers.expect(["s1"], NOW + 1)
+    assert followers.acknowledged(NOW + 1) == 7
+
+
+def test_only_who_lapsed_by_then_is_forgotten(followers: Followers):
+    followers.follow("silent", NOW)
+    followers.follow("s1", NOW + 5)
+    assert followers.lapsed(NOW + LEASE - 0.001) == []
+    assert followers.lapsed(NOW + LEASE) == ["silent"]
+    assert followers.forget(NOW + LEASE) == ["silent"]
+    assert "silent" not in followers
+    assert followers.forget(NOW + LEASE) == []
+
+
+def test_who_came_back_before_the_switch_answered_is_not_forgotten(followers: Followers):
+    followers.follow("s1", NOW)
+    assert followers.lapsed(NOW + LEASE) == ["s1"]
+    followers.follow("s1", NOW + LEASE)
+    assert followers.forget(NOW + LEASE) == []

@@ -277,3 +277,34 @@ def test_a_port_without_a_droplet_is_open_for_nobody(world: World):
     carry_out(world)
     assert opened_for(world) == {0}
     assert world.servers[0].answers(ADDRESS, world.now) is None
+
+
+def test_a_server_that_counts_on_the_switch_s_absence_is_waited_for_when_it_is_back(world: World):
+    """While the bridge has no controller nobody opens anything: the server goes on serving."""
+    alone, other, _ = world.servers
+    world.leave(other)
+    world.lose_connection(alone)
+    world.cut(1)
+    for _ in range(8):
+        world.now += LEASE / 4
+        world.read_ovsdb(alone, age=2.0)
+        world.look_at_leases(1)
+        world.forget_lapsed(1)
+        assert alone.answers(ADDRESS, world.now) == 1
+    world.replace(1, 2, mac=OTHER_MAC)
+    world.connect(1)
+    carry_out(world)
+    assert opened_for(world) == set(), "the server may still answer for droplet 1"
+    world.now += LEASE
+    carry_out(world)
+    assert opened_for(world) == {2}
+
+
+def test_a_silent_server_is_forgotten_once_the_connection_has_outlived_its_lease(world: World):
+    assert world.known_servers[1] == {"s1", "s1b"}
+    world.now += LEASE
+    world.forget_lapsed(1)
+    carry_out(world)
+    assert world.known_servers[1] == set()
+    world.settle()
+    assert world.known_servers[1] == {"s1", "s1b"}

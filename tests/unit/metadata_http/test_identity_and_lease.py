@@ -2,7 +2,7 @@
 
 import pytest
 
-from metadata_http.identity import Verdict, identify
+from metadata_http.identity import Sight, Verdict, identify
 from metadata_http.lease import Lease
 from metadata_http.view import Following, advance
 
@@ -103,3 +103,44 @@ def test_nothing_shortens_a_lease():
     lease = Lease().acknowledged(5.0, 10.0)
     assert lease.acknowledged(1.0, 10.0) == lease
     assert lease.refused(5.0, 10.0) == lease
+
+
+def test_a_switch_without_controllers_extends_a_lease_from_when_it_was_seen():
+    lease = Lease().acknowledged(0.0, 10.0)
+    lease = lease.quiet(now=7.0, since=5.0, length=10.0)
+    assert lease.holds(14.9)
+    assert not lease.holds(15.0)
+    assert lease.quiet(now=8.0, since=2.0, length=10.0) == lease
+
+
+def test_a_switch_without_controllers_does_not_revive_a_lease_that_is_over():
+    lease = Lease().acknowledged(0.0, 10.0)
+    assert lease.quiet(now=10.0, since=9.0, length=10.0) == lease
+    assert Lease().quiet(now=1.0, since=0.0, length=10.0) == Lease()
+
+
+def seen(ports, until=1000.0, now=100.0):
+    sight = Sight(ports, until)
+    return identify(VIEW, "100.127.0.1", certain=True, now=now, grace=60.0, sight=sight).verdict
+
+
+def test_a_port_the_switch_has_elsewhere_or_not_at_all_waits():
+    assert seen({1: "tap1"}) is Verdict.KNOWN
+    assert seen({1: "tap9"}) is Verdict.WAIT
+    assert seen({2: "tap1"}) is Verdict.WAIT
+    assert seen({}) is Verdict.WAIT
+
+
+def test_what_the_switch_said_too_long_ago_counts_for_nothing():
+    assert seen({1: "tap1"}, until=100.1) is Verdict.KNOWN
+    assert seen({1: "tap1"}, until=100.0) is Verdict.WAIT
+
+
+def test_where_nobody_can_be_asked_the_view_counts():
+    assert seen(None) is Verdict.KNOWN
+
+
+def test_a_port_in_doubt_is_not_told_that_it_has_no_droplet():
+    sight = Sight({2: "tap9"})
+    caller = identify(VIEW, "100.127.0.2", certain=True, now=1000.0, grace=60.0, sight=sight)
+    assert caller.verdict is Verdict.WAIT

@@ -38,6 +38,12 @@ def test_one_file_serves_both_processes(tmp_path):
     assert settings.tokens_file == Path("/s/tokens")
 
 
+def test_formats_in_whatever_order_they_are_named(tmp_path):
+    assert load(None).formats == ("digitalocean",)
+    file = write(tmp_path, "[metadata_http]\nformats = openstack , digitalocean,openstack\n")
+    assert load(file).formats == ("digitalocean", "openstack")
+
+
 def test_the_controllers_tokens_file_is_ours_unless_we_have_one(tmp_path):
     both = "[metadata]\ntokens_file = /theirs\n[metadata_http]\ntokens_file = /ours\n"
     assert load(write(tmp_path, both)).tokens_file == Path("/ours")
@@ -65,6 +71,10 @@ def test_the_controllers_tokens_file_is_ours_unless_we_have_one(tmp_path):
         ("header_timeout", "0"),
         ("unknown_droplet_grace", "-1"),
         ("log_level", "loud"),
+        ("formats", "azure"),
+        ("formats", ","),
+        ("max_waits", "0"),
+        ("longest_wait", "3601"),
     ],
 )
 def test_a_bad_value_names_the_option_the_value_and_the_file(tmp_path, option, value):

@@ -120,6 +120,8 @@ def test_prepared_answers_live_as_long_as_the_binding_and_its_document():
     for changed in (
         {"metadata": {"hostname": "other"}},
         {"user_data_base64": "AA=="},
+        {"maintenance_event": "live_migrate"},
+        {"formats": ["ec2"]},
         {"droplet_id": 8},
         {"binding": 2},
         {"name": "tap8"},
@@ -145,13 +147,31 @@ def test_user_data_bytes():
     )
 
 
+@pytest.mark.parametrize(
+    ("given", "event", "formats"),
+    [
+        ({}, None, None),
+        ({"maintenance_event": None, "formats": None}, None, None),
+        ({"maintenance_event": "", "formats": []}, None, ()),
+        ({"maintenance_event": "live_migrate", "formats": ["ec2"]}, "live_migrate", ("ec2",)),
+    ],
+)
+def test_event_and_formats(given, event, formats):
+    droplet = synced(put(10, **given)).view.ports[602].droplet
+    assert (droplet.maintenance_event, droplet.formats) == (event, formats)
+
+
 def test_snapshot_rebuilds_the_view():
     view = synced(
         put(10, user_data_base64="AAA="),
+        put(10, ofport=3, address="100.127.0.3", formats=["ec2"], maintenance_event="live_migrate"),
         put(10, ofport=1, address=None, droplet_id=None, name="uplink", binding=None),
     ).view
     rebuilt = follow(*snapshot(view)).view
     assert snapshot(rebuilt) == snapshot(view)
+    for ofport, port in view.ports.items():
+        droplet = rebuilt.ports[ofport].droplet
+        assert droplet is port.droplet is None or droplet.same_as(port.droplet)
 
 
 @pytest.mark.parametrize(
@@ -182,7 +202,16 @@ def test_a_change_without_a_view_is_the_controllers_fault(event):
         follow(event)
 
 
-@pytest.mark.parametrize("bad", [{"user_data_base64": "*"}, {"metadata": ["secret"]}])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"user_data_base64": "*"},
+        {"metadata": ["secret"]},
+        {"maintenance_event": ["secret"]},
+        {"formats": "secret"},
+        {"formats": [1]},
+    ],
+)
 def test_one_bad_record_costs_its_own_port_only(bad):
     following = synced(put(10, **bad), put(10, ofport=1, address="100.127.0.1", droplet_id=8))
     caller = identify(following.view, "100.127.2.90", certain=True, now=1e9, grace=60.0)

@@ -1,0 +1,148 @@
+"""Request bodies from guests: how long one may take, and how few are read at a time.
+
+Shell: timers, and the sockets of this very process. A WSGI server's `read` waits for the body for
+as long as its sender likes and cannot be told to stop, so a late body is answered from beside it
+and its connection ended below the server, which ends the read.
+"""
+
+import itertools
+import logging
+import os
+import socket
+import stat
+import struct
+import threading
+from collections.abc import Callable, Iterator
+
+log = logging.getLogger(__name__)
+
+AT_ONCE = 16
+SECONDS = 2.0
+_PATIENCE = 0.3  # seconds for an answer to go out, and for a connection's end to be noticed
+_JUST_NOW = 1000  # milliseconds
+# struct tcp_info (linux/tcp.h): eight bytes, then 32-bit fields, tcpi_last_data_sent the tenth.
+_LAST_DATA_SENT = 8 + 4 * 9
+_SCANNING = threading.Lock()  # one at a time: each looks at all there are
+
+
+class Busy(Exception):
+    """So many bodies are being read that this one cannot be."""
+
+
+class Late(Exception):
+    """The body did not come in time; its sender has been told so."""
+
+
+class Bodies:
+    """Reads bodies on the caller's thread, at most AT_ONCE, each for SECONDS at most."""
+
+    def __init__(self) -> None:
+        self._places = threading.Semaphore(AT_ONCE)
+
+    def read(
+        self, read: Callable[[int], bytes], length: int, peer: str, say_late: Callable[[], None]
+    ) -> bytes:
+        """`length` bytes, fewer if the sender stopped there. Raises Busy, Late.
+
+        When time is up `say_late` is called, on another thread, and must answer the request.
+        """
+        if length == 0:
+            return b""
+        if not self._places.acquire(blocking=False):
+            raise Busy
+        over = _Once()
+
+        def expire() -> None:
+            if over.claim():
+                say_late()
+                _end(peer, over.finished)
+
+        timer = threading.Timer(SECONDS, expire)
+        timer.daemon = True
+        timer.start()
+        try:
+            body = read(length)
+        finally:
+            in_time = over.claim()
+            over.finished.set()
+            timer.cancel()
+            self._places.release()
+        if not in_time:
+            raise Late
+        return body
+
+
+class _Once:
+    """Which of the two came first: the body or the time's end."""
+
+    def __init__(self) -> None:
+        self.finished = threading.Event()
+        self._lock = threading.Lock()
+        self._claimed = False
+
+    def claim(self) -> bool:
+        """True to the first who asks."""
+        with self._lock:
+            first, self._claimed = not self._claimed, True
+        return first
+
+
+def _end(peer: str, finished: threading.Event) -> None:
+    """End the connection whose read has not `finished`: one of `peer`'s, which alone is known.
+
+    First those that were just sent something, as it was; should that not be it, all of them.
+    """
+    for attempt in itertools.count():
+        if finished.wait(_PATIENCE):
+            return
+        ended = end_connections(peer, just_answered=attempt == 0)
+        log.info("a body of %s did not come: ended %d of its connections", peer, ended)
+
+
+def end_connections(peer: str, *, just_answered: bool) -> int:
+    """Shut down this process's TCP connections from the address `peer`; how many there were."""
+    ended = 0
+    with _SCANNING:
+        for connection in _connections():
+            with connection:
+                if _is_of(connection, peer) and not (just_answered and _is_idle(connection)):
+                    ended += _shut_down(connection)
+    return ended
+
+
+def _connections() -> Iterator[socket.socket]:
+    """This process's TCP sockets, each by a file descriptor of its own."""
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            if not stat.S_ISSOCK(os.fstat(int(name)).st_mode):
+                continue
+            copy = os.dup(int(name))
+        except OSError:
+            continue  # closed meanwhile
+        try:
+            connection = socket.socket(fileno=copy)
+        except OSError:  # closed meanwhile, and something else in its place
+            os.close(copy)
+            continue
+        yield connection
+
+
+def _shut_down(connection: socket.socket) -> bool:
+    try:
+        connection.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        return False  # it had ended by itself
+    return True
+
+
+def _is_of(connection: socket.socket, peer: str) -> bool:
+    try:
+        return connection.family == socket.AF_INET and connection.getpeername()[0] == peer
+    except OSError:
+        return False  # a listening or a half-closed one
+
+
+def _is_idle(connection: socket.socket) -> bool:
+    info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _LAST_DATA_SENT + 4)
+    (ago,) = struct.unpack_from("I", info, _LAST_DATA_SENT)
+    return ago > _JUST_NOW
