@@ -92,6 +92,10 @@ class Fleet:
             )
         return self.switches[dpid]
 
+    def expect_servers(self, switch: Switch, now: float) -> None:
+        """The switch has connected: wait for every metadata server that is known to follow it."""
+        switch.followers.expect(self._servers_of(switch.dpid), now)
+
     def clash(self, switch: Switch) -> str | None:
         """Why the switch cannot be served beside the others of its host, or None.
 

@@ -3,6 +3,11 @@
 A new binding may open only when no server can still answer from an older view: each follower has
 acknowledged the revision that published the binding, or has been silent for a whole lease, after
 which it answers nobody. Time is an argument, in seconds of any monotonic clock.
+
+A server also takes it for certain that nobody opens anything while the switch has no controller,
+and may serve its view for a lease from any moment of that time (its rule, not ours, but ours must
+fit): so a lease begins anew for every server we know of when a switch connects, and no server is
+forgotten before the same connection has outlived its lease.
 """
 
 from collections.abc import Iterable
@@ -58,9 +63,23 @@ class Followers:
         live = (f.acknowledged for f in self._followers.values() if f.deadline > now)
         return min(live, default=None)
 
-    def lapse(self, now: float) -> list[str]:
-        """Drop the followers whose lease is over, and return their names."""
-        lapsed = [name for name, f in self._followers.items() if f.deadline <= now]
+    def expect(self, servers: Iterable[str], now: float) -> None:
+        """The switch connected: these and all followers have a lease from `now` on at least."""
+        for name in {*servers, *self._followers}:
+            follower = self._followers.setdefault(name, _Follower(0, now))
+            follower.deadline = max(follower.deadline, now + LEASE)
+
+    def lapsed(self, now: float) -> list[str]:
+        """The followers whose lease is over."""
+        return [name for name, f in self._followers.items() if f.deadline <= now]
+
+    def forget(self, now: float) -> list[str]:
+        """Drop the followers whose lease is over, and return their names.
+
+        Only for a `now` at which the switch is known to have been connected ever since the lease
+        last began: else an `expect` is still to come that has to find them.
+        """
+        lapsed = self.lapsed(now)
         for name in lapsed:
             del self._followers[name]
         return lapsed

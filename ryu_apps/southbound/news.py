@@ -1,5 +1,6 @@
 """What can happen on a connection: the values in a session's inbox."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from ryu_apps.binding.port import SwitchPort
@@ -37,6 +38,13 @@ class BarrierDone:
     """The switch has finished everything before the barrier of this xid."""
 
     xid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Somebody wants `then` called if the switch is still there."""
+
+    then: Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)

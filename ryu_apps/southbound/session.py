@@ -32,6 +32,7 @@ from ryu_apps.southbound.news import (
     FlowList,
     PortList,
     PortNews,
+    Proof,
     Reconsider,
     Refusal,
 )
@@ -97,6 +98,7 @@ class Session:
         self._inbox: hub.Queue = hub.Queue()
         self._under_way: dict[int, tuple[_Sent, Callable[[_Sent], None]]] = {}
         self._sent_by_xid: dict[int, _Sent] = {}
+        self._proofs: dict[int, Callable[[], None]] = {}
         self._bundle_id = 0
         self._thread = hub.spawn(self._run)
 
@@ -157,6 +159,11 @@ class Session:
                 bridge.reconsider(names)
             case BarrierDone(xid):
                 self._barrier_done(xid)
+            case Proof(then):
+                barrier = parser.OFPBarrierRequest(self.datapath)
+                self.datapath.set_xid(barrier)
+                self._proofs[barrier.xid] = then
+                self.datapath.send_msg(barrier)
             case Refusal(xid, reason):
                 self._refused(xid, reason)
 
@@ -238,6 +245,8 @@ class Session:
         bridge.port_changed(port)
 
     def _barrier_done(self, xid: int) -> None:
+        if xid in self._proofs:
+            self._proofs.pop(xid)()
         sent, then = self._under_way.pop(xid, (None, None))
         if sent is not None and then is not None:
             then(sent)

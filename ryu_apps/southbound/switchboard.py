@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable
+from functools import partial
 from time import monotonic
 from typing import Protocol
 
@@ -15,7 +16,7 @@ from ryu_apps.binding.followers import LEASE
 from ryu_apps.binding.views import SwitchState, SwitchView
 from ryu_apps.pipeline.layout import CookieMark
 from ryu_apps.southbound import encode, ovsdb
-from ryu_apps.southbound.news import Acknowledged, Closed, Reconsider
+from ryu_apps.southbound.news import Acknowledged, Closed, Proof, Reconsider
 from ryu_apps.southbound.session import Session
 
 LOG = logging.getLogger(__name__)
@@ -60,6 +61,7 @@ class Switchboard:
             self._refuse(datapath, switch, clash)
             return
         LOG.info("switch %016x connected from %s", switch.dpid, switch.host)
+        self._fleet.expect_servers(switch, monotonic())
         switch.state, switch.reason = SwitchState.SYNCING, None
         session = Session(datapath, switch, self._fleet, self._tell)
         self._sessions[datapath] = self._by_dpid[switch.dpid] = session
@@ -131,13 +133,23 @@ class Switchboard:
         return current
 
     def forget_lapsed_servers(self) -> None:
-        """Forget the followers that have been silent for longer than a lease; never returns."""
+        """Forget the followers that have been silent for longer than a lease; never returns.
+
+        Not those of a switch that is away, or may be without our having noticed: they count on
+        its absence, and are waited for when it is back.
+        """
         while True:
             hub.sleep(LEASE)
-            for dpid, switch in list(self._fleet.switches.items()):
-                for server in switch.followers.lapse(monotonic()):
-                    LOG.warning("switch %016x: metadata server %s is silent", dpid, server)
-                    self._servers.forget(dpid, server, unless=_is_back(switch, server))
+            for session in list(self._sessions.values()):
+                now = monotonic()
+                if session.switch.followers.lapsed(now):
+                    forget = partial(self._forget_lapsed, session.switch, now)
+                    session.deliver(Proof(partial(hub.spawn, forget)))
+
+    def _forget_lapsed(self, switch: Switch, then: float) -> None:
+        for server in switch.followers.forget(then):
+            LOG.warning("switch %016x: metadata server %s is silent", switch.dpid, server)
+            self._servers.forget(switch.dpid, server, unless=_is_back(switch, server))
 
     # --------------------------------------------------------------------------------------------
 
