@@ -1,0 +1,47 @@
+"""What may befall processes and networks, for a moment."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lab.services import Service
+from lab.wait import wait_for
+from tests.system.cloud import REST_PORT, Host
+
+
+@contextmanager
+def frozen(service: Service) -> Iterator[None]:
+    """The processes of a service stand still meanwhile."""
+    pids = _family(service.daemon.pid)
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+def _family(pid: int) -> list[int]:
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *(one for child in children for one in _family(int(child)))]
+
+
+@contextmanager
+def partitioned(host: Host, verdict: str) -> Iterator[None]:
+    """The metadata server of `host` cannot reach the controller's REST; Open vSwitch can."""
+    rules = f"type filter hook output priority filter\ntcp dport {REST_PORT} {verdict}"
+    table = f"table inet partition {{\nchain output {{\n{rules}\n}}\n}}\n"
+    host.namespace.run("nft", "-f", "-", text=table)
+    server = host.services.server
+    wait_for(
+        lambda: not (server.health("/readyz") or {}).get("connected"),
+        "the server to be cut off",
+        diagnose=server.log_tail,
+    )
+    try:
+        yield
+    finally:
+        host.namespace.run("nft", "delete", "table", "inet", "partition")
