@@ -19,20 +19,26 @@ STATUS_FILE ?=
 
 RYU_WHEEL := .build/wheels/ryu-4.34+ovsmetadata.1-py3-none-any.whl
 
-.PHONY: help demo test check bench run clean venv build-packages network-packages bench-packages
+.PHONY: help demo test test-vm check bench run clean venv client-image
+.PHONY: build-packages network-packages bench-packages
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 demo: venv network-packages ## droplets on a private Open vSwitch ask for their metadata (root); ONCE=1 leaves by itself
 	@scripts/need-root "make demo"
 	exec .venv/bin/python -m lab.demo $(if $(filter 1,$(ONCE)),--once)
 
-test: venv network-packages ## every test (root; an ordinary user's run leaves out the system tests)
+test: venv network-packages client-image ## every test (root; an ordinary user's run leaves out the system tests)
 	@status=0
 	.venv/bin/python -m pytest || status=$$?
 	if [[ -n "$(STATUS_FILE)" ]]; then echo $$status >"$(STATUS_FILE)"; exit 0; fi
 	exit $$status
+
+test-vm: venv network-packages ## a Debian boots as a virtual machine, in software, from the server (root; takes minutes)
+	@scripts/need-root "make test-vm"
+	scripts/client-image --vm >/dev/null
+	exec .venv/bin/python -m pytest tests/clients/vm_boot.py
 
 check: venv network-packages ## the tests that take under a minute and need no root, and the style
 	@exec .venv/bin/python -m pytest -m "not root and not slow"
@@ -45,6 +51,9 @@ run: venv network-packages ## controller and metadata server on this host's own 
 	exec scripts/run "$(BRIDGE)"
 
 venv: .venv/.complete ## the virtual environment .venv with our Ryu and everything else in it
+
+client-image: | build-packages ## the real clients that `make test` runs, a Debian and a virtual environment (root)
+	@scripts/client-image
 
 clean: ## removes all that the other targets made in this directory
 	@rm -rf .venv .build build dist .pytest_cache .ruff_cache .hypothesis ./*.egg-info

@@ -1,8 +1,10 @@
 """A real ryu-manager as a process of its own: started, asked, ended; and waiting for things."""
 
+import contextlib
 import http.client
 import json
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -19,19 +21,29 @@ PATIENCE = 60.0  # seconds until a condition that does not come is called a fail
 Answer = TypeVar("Answer")
 
 
-def wait_for(condition: Callable[[], Answer], what: str) -> Answer:
-    """Ask until the answer is true and return it; AssertionError naming `what` if it never is."""
+def wait_for(
+    condition: Callable[[], Answer], what: str, evidence: Callable[[], str] = str
+) -> Answer:
+    """Ask until the answer is true and return it.
+
+    Raises AssertionError naming `what`, with the `evidence` there is by then, if it never is.
+    """
     deadline = time.monotonic() + PATIENCE
     while not (answer := condition()):
-        assert time.monotonic() < deadline, f"waited in vain for: {what}"
+        assert time.monotonic() < deadline, f"waited in vain for: {what}\n{evidence()}"
         time.sleep(0.02)
     return answer
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
+    """A TCP port of 127.0.0.1 that nobody listens on now.
+
+    It is below those that the kernel hands out by itself, so nobody gets it by chance before us.
+    """
+    while True:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", random.randrange(10_000, 32_768)))
+            return probe.getsockname()[1]
 
 
 def is_open(port: int) -> bool:
@@ -85,7 +97,7 @@ class Manager:
             assert self._process.poll() is None, f"ryu-manager ended:\n{self.log}"
             return is_open(port)
 
-        wait_for(alive_and_open, f"ryu-manager to listen on port {port}")
+        wait_for(alive_and_open, f"ryu-manager to listen on port {port}", lambda: self.log)
 
     @property
     def log(self) -> str:

@@ -66,7 +66,6 @@ class Hypervisor:
             if (self._folder / name).exists():
                 os.kill(int((self._folder / name).read_text()), signal.SIGKILL)
 
-    @property
     def log(self) -> str:
         """What the script and both processes wrote."""
         return self._log.read_text()
@@ -78,7 +77,7 @@ class Hypervisor:
 
     def answers(self, url: str) -> bool:
         """Whether a GET of `url` succeeds; AssertionError if the script has ended meanwhile."""
-        assert self.script.poll() is None, self.log
+        assert self.script.poll() is None, self.log()
         return self.ask("curl", "--silent", "--fail", url).returncode == 0
 
 
@@ -93,20 +92,32 @@ def hypervisor(tmp_path: Path) -> Iterator[Hypervisor]:
 
 
 def test_both_processes_serve_the_bridge_until_ctrl_c(hypervisor: Hypervisor) -> None:
-    wait_for(lambda: hypervisor.answers("http://127.0.0.1:8080/readyz"), "the controller")
-    wait_for(lambda: hypervisor.answers("http://127.0.0.1:9180/readyz"), "the metadata server")
+    wait_for(
+        lambda: hypervisor.answers("http://127.0.0.1:8080/readyz"), "the controller", hypervisor.log
+    )
+    wait_for(
+        lambda: hypervisor.answers("http://127.0.0.1:9180/readyz"),
+        "the metadata server",
+        hypervisor.log,
+    )
     connected = ("ovs-vsctl", "--bare", "--columns=is_connected", "list", "controller")
-    wait_for(lambda: hypervisor.ask(*connected).stdout.strip() == "true", "the bridge's controller")
+    wait_for(
+        lambda: hypervisor.ask(*connected).stdout.strip() == "true",
+        "the bridge's controller",
+        hypervisor.log,
+    )
     hypervisor.script.send_signal(signal.SIGINT)
-    assert hypervisor.script.wait() == 0, hypervisor.log
-    assert "run: stopped" in hypervisor.log
+    assert hypervisor.script.wait() == 0, hypervisor.log()
+    assert "run: stopped" in hypervisor.log()
 
 
 def test_a_process_that_ends_takes_the_other_with_it(hypervisor: Hypervisor) -> None:
-    wait_for(lambda: hypervisor.answers("http://127.0.0.1:8080/readyz"), "the controller")
+    wait_for(
+        lambda: hypervisor.answers("http://127.0.0.1:8080/readyz"), "the controller", hypervisor.log
+    )
     children = f"/proc/{hypervisor.script.pid}/task/{hypervisor.script.pid}/children"
     pids = [int(pid) for pid in Path(children).read_text().split()]
     manager = next(p for p in pids if "ryu-manager" in Path(f"/proc/{p}/cmdline").read_text())
     os.kill(manager, signal.SIGTERM)
-    assert hypervisor.script.wait() == 1, hypervisor.log
-    assert "ryu-manager ended by itself" in hypervisor.log
+    assert hypervisor.script.wait() == 1, hypervisor.log()
+    assert "ryu-manager ended by itself" in hypervisor.log()
