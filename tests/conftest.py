@@ -1,9 +1,11 @@
 """What all tests share: which of them need root, and that none is passed over where it could run.
 
-Only collection and reporting may live here; a layer's own fixtures live in the layer's folder.
+Only collection, reporting and pytest's own process may be seen to here; a layer's fixtures live in
+the layer's folder.
 """
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +22,15 @@ def layer_of(item: pytest.Item) -> str:
     """The folder under tests/ that the test lives in; '' for a test beside the layers."""
     parts = item.path.relative_to(TESTS).parts
     return parts[0] if len(parts) > 1 else ""
+
+
+def pytest_configure() -> None:
+    """Let the processes under test hear Ctrl-C, also in a run started by `&` or nohup.
+
+    A program started so ignores SIGINT, and so does whatever it starts in turn.
+    """
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)

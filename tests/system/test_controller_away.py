@@ -86,7 +86,6 @@ def test_the_newcomer_has_the_mac_and_the_controller_is_dead(stage: Stage) -> No
         controller.start()
         stage.serving(c)
         probers[c].wait_for(200, 4)
-    assert stage.ledger.violations == []
 
 
 def test_a_controller_on_another_host_is_dead_for_longer_than_a_lease(peer_stage: Stage) -> None:
@@ -100,7 +99,6 @@ def test_a_controller_on_another_host_is_dead_for_longer_than_a_lease(peer_stage
         controller.start()
         peer_stage.serving(b, c)
         probers[c].wait_for(200, 4)
-    assert peer_stage.ledger.violations == []
 
 
 def test_a_server_counts_on_the_switch_that_is_away_and_is_waited_for(peer_stage: Stage) -> None:
@@ -128,7 +126,6 @@ def test_a_server_counts_on_the_switch_that_is_away_and_is_waited_for(peer_stage
             probers[b].wait_for(503, 4)
         probers[b].wait_for(200, 4)
         host.ovs.vsctl("del-port", BRIDGE, "news0")
-    assert ledger.violations == []
 
 
 def _internal(port: str) -> list[str]:
