@@ -111,6 +111,8 @@ def _macs(whole: Document, found: list[tuple[str, Document]]) -> _Branch:
             "device-number": leaf(number),
             "local-hostname": leaf(whole.get("hostname", "")),
             "mac": leaf(interface["mac"]),
+            # Without one cloud-init takes the instance for EC2-Classic and brings up no network.
+            "vpc-id": leaf("vpc-0"),
         }
         if "ipv4" in interface:
             address = leaf(interface["ipv4"]["ip_address"])

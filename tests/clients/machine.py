@@ -69,13 +69,11 @@ class Machine:
         *command: str,
         text: str | None = None,
         check: bool = True,
-        env: Mapping[str, str] | None = None,
         seconds: float = 120,
     ) -> subprocess.CompletedProcess[str]:
         """Run a program of the machine as its root user. Raises CommandFailed if `check`."""
-        given = {**_ENVIRONMENT, **(env or {})}
         enter = ("nsenter", f"--target={self.first_pid}", "--all", "--root")
-        clean = ("env", "-i", *(f"{name}={value}" for name, value in given.items()))
+        clean = ("env", "-i", *(f"{name}={value}" for name, value in _ENVIRONMENT.items()))
         return run(*enter, *clean, *command, text=text, check=check, seconds=seconds)
 
     def read(self, path: str) -> str:

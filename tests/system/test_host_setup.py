@@ -9,6 +9,7 @@ from lab.droplet import NoAnswer
 from lab.hypervisor import BRIDGE, Hypervisor
 from lab.lab import Lab
 from lab.services import BIN
+from lab.wait import wait_for
 
 META = "meta0"
 CURL_TIMED_OUT = 28
@@ -150,6 +151,11 @@ def test_the_mac_survives_a_restart_and_a_new_port(bridge: Hypervisor) -> None:
     bridge.ovs.start_vswitchd()
     assert mac() == first
     bridge.ovs.vsctl("del-port", BRIDGE, META)
+    # Open vSwitch answers before the device is gone.
+    wait_for(
+        lambda: bridge.run("ip", "link", "show", META, check=False).returncode != 0,
+        "the old device to go",
+    )
     host_setup(bridge)
     assert mac() == first
 
