@@ -1,5 +1,6 @@
 """Fixtures: a fake controller, a real `metadata-http` process, and clients with an address."""
 
+import contextlib
 import http.client
 import os
 import re
@@ -120,8 +121,10 @@ class Server:
         with socket.create_connection(
             ("127.0.0.1", self.port), timeout, source_address=(address, 0)
         ) as connection:
-            connection.sendall(data)
             received = b""
+            # A server that has refused may have closed before all was sent.
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                connection.sendall(data)
             try:
                 while chunk := connection.recv(65536):
                     received += chunk
