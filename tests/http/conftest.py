@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -144,12 +145,18 @@ class Server:
 
     def workers(self):
         """The worker processes' ids."""
-        tasks = f"/proc/{self.process.pid}/task"
         return [
             int(child)
-            for task in os.listdir(tasks)
-            for child in open(f"{tasks}/{task}/children").read().split()
+            for task in Path(f"/proc/{self.process.pid}/task").iterdir()
+            for child in _children(task)
         ]
+
+
+def _children(task):
+    """What /proc says of one thread; nothing if it ended since it was listed."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return (task / "children").read_text().split()
+    return []
 
 
 @pytest.fixture

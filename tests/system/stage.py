@@ -11,6 +11,15 @@ from tests.system.probe import Conversation, Ledger, Prober
 
 OFPORT = 3000
 
+_SOURCE_PORTS = (20000, 13000)
+"""The first droplet's first source port, and how many each droplet has of its own.
+
+The host's kernel keeps connections that it closed for a minute (TIME_WAIT) and answers a SYN that
+says the same ports with the old connection's numbers, which the newcomer's conntrack zone takes for
+invalid. A droplet that gets another's ofport and uses the same source ports would so wait until
+its client tries another port; docs/operations.md has it among what is known.
+"""
+
 
 @dataclass
 class Stage:
@@ -88,6 +97,10 @@ def staged(cloud: Cloud, host: Host, stem: str, first_id: int) -> Iterator[Stage
         mac = f"a6:00:00:{first_id % 256:02x}:30:{n:02x}"
         made.droplets[name] = cloud.spare(
             host, name, droplet_id, mac=mac, address=f"10.30.0.{n}/24"
+        )
+        first = _SOURCE_PORTS[0] + (n - 1) * _SOURCE_PORTS[1]
+        made.droplets[name].namespace.run(
+            "sysctl", "-qw", f"net.ipv4.ip_local_port_range={first} {first + _SOURCE_PORTS[1] - 1}"
         )
     try:
         yield made

@@ -122,8 +122,8 @@ def test_a_droplet_moved_to_another_port(stage: Stage) -> None:
     rest.delete(other)
     stage.serving("tapa")
     cast = {name: (stage.droplets[name].namespace, None) for name in ("tapa", "tapb")}
+    ledger.allow("tapa", moving)
     with probing(ledger, cast) as probers:
-        ledger.allow("tapa", moving)
         here, there = "tapa", "tapb"
         for _ in range(4):
             probers[here].wait_for(200, 4)
@@ -342,13 +342,15 @@ def fishing(wire: Wire, mac: str, meta_mac: str, said: TcpSeen) -> list[Frame]:
         packet = tcp_seen(frame)
         return packet is not None and packet.dport == 19998
 
-    return [
-        frame
-        for _ in range(2)
-        for frame in wire.until(
-            answered, "an answer to a SYN", ask=lambda: wire.send([bait, syn(probe), reset(probe)])
+    caught: list[Frame] = []
+    for _ in range(2):
+        caught += wire.until(
+            answered, "an answer to a SYN", ask=lambda: wire.send([bait, syn(probe)])
         )
-    ]
+        # Only now: had the RST come to the switch in one batch with the SYN, conntrack would have
+        # taken the answer to it for invalid.
+        wire.send([reset(probe)])
+    return caught
 
 
 def test_the_newcomer_has_the_mac_and_the_controller_has_not_noticed_yet(stage: Stage) -> None:
