@@ -31,6 +31,7 @@ from metadata_http.respond import (
     Request,
     Response,
     Trees,
+    is_host,
     is_report,
     plain,
     respond,
@@ -288,7 +289,7 @@ def _is_plain(environ: Environ) -> bool:
     return (
         environ["REQUEST_METHOD"] == "GET"
         and not environ.get("QUERY_STRING")
-        and bool(environ.get("HTTP_HOST"))
+        and is_host(environ.get("HTTP_HOST") or "")
         and not any(map(environ.__contains__, _UNPLAIN))
     )
 

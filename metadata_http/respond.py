@@ -5,6 +5,7 @@ clock, a socket or a log; identity was decided before, by the peer address alone
 need more than the trees (a body, waiting) are told apart here and carried out elsewhere.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from http import HTTPStatus
@@ -21,6 +22,10 @@ FORWARDING_HEADERS = ("x-forwarded-for", "forwarded", "via")
 METHODS = ("GET", "HEAD")
 RETRY_AFTER = 2  # seconds: the pause between cloud-init's tries
 REPORT_PATH = "/metadata/v1.json"
+# RFC 9112, 3.2: one, and of this form. Without the comma that a name may have: it is what servers
+# join the values of several lines by.
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+;=%-]+)(:[0-9]*)?")
+_CLOSE = ("Connection", "close")
 # Services beside the metadata API at the same address (do-agent, droplet-agent): not offered.
 _NO_SERVICES = ("/v1/appkey/", "/v1/metrics/", "/v1/sre-agents/")
 
@@ -79,25 +84,44 @@ def is_report(caller: Caller, request: Request, trees: Trees) -> bool:
 
 def _refusal(caller: Caller, request: Request, trees: Trees) -> Response | None:
     """Why `request` gets nothing, or None."""
+    end = (_CLOSE,) if _is_doubtful(request) else ()
     if caller.verdict is Verdict.REFUSED:
-        return plain(HTTPStatus.FORBIDDEN)
+        return plain(HTTPStatus.FORBIDDEN, *end)
     if any(name in request.headers for name in FORWARDING_HEADERS):
-        return plain(HTTPStatus.FORBIDDEN)
-    if "transfer-encoding" in request.headers:
-        # No client sends a chunked body; with a Content-Length beside it the framing would be in
-        # doubt (RFC 9112, 6.1), so the connection ends here.
-        return plain(HTTPStatus.BAD_REQUEST, ("Connection", "close"))
-    if request.version == "HTTP/1.1" and not request.headers.get("host"):
-        return plain(HTTPStatus.BAD_REQUEST)  # RFC 9112, 3.2
+        return plain(HTTPStatus.FORBIDDEN, *end)
+    if end and request.method != "CONNECT":
+        return plain(HTTPStatus.BAD_REQUEST, *end)
     allowed = _allowed(request.path, trees)
     service = request.path.startswith(_NO_SERVICES)
-    if request.method not in allowed and not service:
-        return plain(HTTPStatus.METHOD_NOT_ALLOWED, ("Allow", ", ".join(allowed)))
+    if end or not (service or request.method in allowed):
+        return plain(HTTPStatus.METHOD_NOT_ALLOWED, ("Allow", ", ".join(allowed)), *end)
     if caller.verdict is Verdict.WAIT:
         return unavailable()
     if caller.verdict is Verdict.NO_DROPLET or service:
         return plain(HTTPStatus.NOT_FOUND)
     return None
+
+
+def _is_doubtful(request: Request) -> bool:
+    """Whether the head leaves it open where this request ends, or whom and what it asks.
+
+    The answer to such a one is the last on its connection.
+    """
+    if "transfer-encoding" in request.headers:
+        # No client sends a chunked body; with a Content-Length beside it the framing would be in
+        # doubt (RFC 9112, 6.1).
+        return True
+    if request.method == "CONNECT":
+        return True  # what follows might be meant for the tunnel
+    if request.method != "OPTIONS" and not request.path.startswith("/"):
+        return True  # "*" and authority-form are for OPTIONS and CONNECT
+    host = request.headers.get("host", "")
+    return not is_host(host) and bool(host or request.version == "HTTP/1.1")
+
+
+def is_host(value: str) -> bool:
+    """Whether this is the value of one Host header, naming somebody."""
+    return _HOST.fullmatch(value) is not None
 
 
 def _allowed(path: str, trees: Trees) -> tuple[str, ...]:
@@ -139,7 +163,7 @@ def _token(caller: Caller, request: Request) -> Response:
 def unavailable(retry_after: int = RETRY_AFTER) -> Response:
     """503: not now; the connection is freed meanwhile."""
     retry = ("Retry-After", str(retry_after))
-    return plain(HTTPStatus.SERVICE_UNAVAILABLE, retry, ("Connection", "close"))
+    return plain(HTTPStatus.SERVICE_UNAVAILABLE, retry, _CLOSE)
 
 
 def plain(status: HTTPStatus, *headers: tuple[str, str]) -> Response:

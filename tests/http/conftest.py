@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -150,6 +151,30 @@ class Server:
             for task in Path(f"/proc/{self.process.pid}/task").iterdir()
             for child in _children(task)
         ]
+
+
+@contextlib.contextmanager
+def serving(folder, *ports, subnet="127.1.0.0/16", **options):
+    """A server that follows a controller with these ports, and has them."""
+    controller = FakeController(subnet=subnet).start()
+    controller.put(*ports)
+    server = Server(folder, controller.url, **options)
+    try:
+        server.start()
+        controller.wait_acknowledged()
+        yield server
+    finally:
+        server.kill()
+        controller.stop()
+
+
+@pytest.fixture
+def many_files():
+    """Room for the thousands of connections that a test makes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def _children(task):

@@ -7,8 +7,8 @@ import json
 
 import pytest
 
-from tests.http.conftest import Server
-from tests.http.fake_controller import FakeController, port
+from tests.http.conftest import serving
+from tests.http.fake_controller import port
 
 DROPLET = "127.1.2.90"
 BARE = "127.1.2.91"
@@ -61,16 +61,9 @@ DEFAULTS = {
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     """One server that nothing here changes: a droplet with all there can be, and a bare one."""
-    controller = FakeController(subnet="127.1.0.0/16").start()
-    controller.put(port(602, DROPLET, 2756294, **DOCUMENT), port(603, BARE, 2756295, **DEFAULTS))
-    made = Server(tmp_path_factory.mktemp("api"), controller.url)
-    try:
-        made.start()
-        controller.wait_acknowledged()
+    ports = port(602, DROPLET, 2756294, **DOCUMENT), port(603, BARE, 2756295, **DEFAULTS)
+    with serving(tmp_path_factory.mktemp("api"), *ports) as made:
         yield made
-    finally:
-        made.kill()
-        controller.stop()
 
 
 def exchange(server, path, address=DROPLET, method="GET", version="1.1", headers=()):

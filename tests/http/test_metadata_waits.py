@@ -1,7 +1,6 @@
 """Change notice over real sockets: ETag and If-None-Match, and requests that wait for a change."""
 
 import json
-import resource
 import selectors
 import socket
 import threading
@@ -313,15 +312,6 @@ def test_no_change_is_missed_between_answer_and_question(waiting_server, control
     assert seen[-1] == final
     assert len(seen) == len(set(seen))
     connection.close()
-
-
-@pytest.fixture
-def many_files():
-    """Room for the connections of many clients."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ import pytest
 from metadata_http.conditional import etag
 from metadata_http.document import JSON, TEXT, Node
 from metadata_http.identity import Caller, Verdict
-from metadata_http.respond import Request, respond
+from metadata_http.respond import Request, is_host, respond
 
 TREE = {
     "/metadata/v1/": Node(b"id\ntags/"),
@@ -52,9 +52,7 @@ def test_index_without_its_slash_redirects_and_lists(path, body):
 @pytest.mark.parametrize(
     "path",
     [
-        "",
         "/",
-        "*",
         "/metadata/v1/id/",  # a leaf with a slash
         "/metadata/v1/tags/web",
         "/metadata/v1/nothing",
@@ -100,6 +98,68 @@ def test_a_request_that_came_through_a_proxy_is_refused(name, value):
 def test_a_chunked_request_body_ends_the_connection():
     status, headers, _ = ask(headers={"transfer-encoding": "chunked"})
     assert (status, headers["Connection"]) == (400, "close")
+
+
+@pytest.mark.parametrize("path", ["", "*", "192.0.2.7:80", "metadata/v1/id"])
+def test_a_target_that_is_no_path_ends_the_connection(path):
+    status, headers, _ = ask(path)
+    assert (status, headers["Connection"]) == (400, "close")
+
+
+@pytest.mark.parametrize("path", ["", "/metadata/v1/id", "/v1/appkey/"])
+def test_connect_ends_the_connection(path):
+    status, headers, _ = ask(path, "CONNECT")
+    assert (status, headers["Allow"], headers["Connection"]) == (405, "GET, HEAD", "close")
+
+
+def test_who_is_refused_and_leaves_the_framing_in_doubt_is_cut_off_too():
+    doubtful = {"transfer-encoding": "chunked", "via": "a"}
+    for caller in (KNOWN, Caller(Verdict.REFUSED)):
+        status, headers, _ = ask(headers=doubtful, caller=caller)
+        assert (status, headers["Connection"]) == (403, "close")
+
+
+@pytest.mark.parametrize(
+    ("host", "taken"),
+    [
+        ("169.254.169.254", True),
+        ("169.254.169.254:80", True),
+        ("a_b.c-d~:", True),
+        ("[fd00:ec2::254]:80", True),
+        ("%41", True),
+        ("", False),
+        ("a,b", False),  # two lines
+        ("a, b", False),
+        ("a/b", False),
+        ("u@a", False),
+        ("a:b", False),
+        ("a b", False),
+        ("a\n", False),
+        ("é", False),
+        ("a:１", False),
+    ],
+)
+def test_one_host_that_names_somebody(host, taken):
+    assert is_host(host) == taken
+
+
+@pytest.mark.parametrize(
+    ("version", "headers", "expected"),
+    [
+        ("HTTP/1.1", {}, 400),
+        ("HTTP/1.1", {"host": ""}, 400),
+        ("HTTP/1.1", {"host": "a,b"}, 400),
+        ("HTTP/1.1", {"host": "a"}, 200),
+        ("HTTP/1.0", {}, 200),
+        ("HTTP/1.0", {"host": ""}, 200),
+        ("HTTP/1.0", {"host": "a,b"}, 400),
+    ],
+)
+def test_who_is_asked_must_be_said_once(version, headers, expected):
+    request = Request("GET", "/metadata/v1/id", headers, "", version)
+    response = respond(KNOWN, request, TREES)
+    assert response.status.value == expected
+    assert (dict(response.headers).get("Connection") == "close") == (expected == 400)
 
 
 def no_tree():
