@@ -16,6 +16,7 @@ _COMMANDS = {
     "ports": "switch_commands:ports",
     "watch": "switch_commands:watch",
     "host-setup": "host_command:host_setup",
+    "doctor": "doctor_command:doctor",
 }
 
 
@@ -39,5 +40,5 @@ def cli() -> None:
     """Register droplets with the controller, see what its switches do, set up a host.
 
     The exit status is 0, 1 if what was asked for could not be done (or, with host-setup --check,
-    is not so), or 2 for a command that makes no sense.
+    is not so, or doctor finds a fault), or 2 for a command that makes no sense.
     """

@@ -7,6 +7,8 @@ call is when nobody accepted the connection, since then nothing was sent.
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self, cast
@@ -15,7 +17,7 @@ import urllib3
 from urllib3.exceptions import HTTPError
 from urllib3.util import Retry, Timeout
 
-from ryu_apps.dropletctl.errors import NotAController, Unreachable, refusal
+from ryu_apps.dropletctl.errors import ClientError, NotAController, Unreachable, refusal
 from ryu_apps.dropletctl.wire import (
     BatchCounts,
     Document,
@@ -171,13 +173,27 @@ class Client:
         finally:
             answer.close()
 
+    def readiness(self) -> tuple[list[str], datetime | None]:
+        """Why the controller is not ready to work, nothing if it is; and its clock's time."""
+        try:
+            answer = self._pool.request("GET", f"{self.url}/readyz", retries=False)
+        except (HTTPError, OSError) as error:
+            raise Unreachable(self.url, _reason(error)) from error
+        try:
+            told = json.loads(answer.data)
+            reasons = [] if answer.status == HTTPStatus.OK else told["reasons"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise NotAController(self.url, f"HTTP {answer.status}: {error!r}") from error
+        date = answer.headers.get("Date")
+        return reasons, None if date is None else parsedate_to_datetime(date)
+
     def ready(self) -> bool:
         """Whether the controller is ready to work; False also where nobody answers."""
         try:
-            answer = self._pool.request("GET", f"{self.url}/readyz", retries=False)
-        except (HTTPError, OSError):
+            reasons, _ = self.readiness()
+        except ClientError:
             return False
-        return answer.status == HTTPStatus.OK
+        return not reasons
 
     def _call(
         self,

@@ -64,8 +64,8 @@ def host_setup(
     try:
         require_root()
         configuration = configured(given(context).config_file)
-        tools = Tools(_database(db, configuration))
-        wanted = _wanted(bridge, mac, table, configuration, tools)
+        tools = Tools(database(db, configuration))
+        wanted, _ = wanted_host(bridge, mac, table, configuration, tools)
         match mode:
             case "check":
                 _check(carry_out.check(wanted, tools), bridge, as_json)
@@ -79,16 +79,17 @@ def host_setup(
         raise Failure("\n".join(error.reasons)) from error
 
 
-def _database(db: str | None, configuration: Configuration | None) -> str | None:
+def database(db: str | None, configuration: Configuration | None) -> str | None:
     """Where OVSDB is; None leaves it to the tools, which know OVS_RUNDIR and the usual place."""
     if db or configuration is None or "OVS_RUNDIR" in os.environ:
         return db
     return configuration.settings.ovsdb
 
 
-def _wanted(
+def wanted_host(
     bridge: str, mac: str | None, table: int, configuration: Configuration | None, tools: Tools
-) -> Wanted:
+) -> tuple[Wanted, BridgeSettings]:
+    """What the host should be like, and the settings of the bridge it is for. Raises HostError."""
     usual = BridgeSettings()
     settings = usual
     if configuration is not None:
@@ -97,7 +98,7 @@ def _wanted(
         all_settings = configuration.settings
         settings = all_settings.bridge(int(digits, 16)) if digits else all_settings.default_bridge
     subnet = settings.addressing.hv_local_subnet
-    return Wanted(
+    wanted = Wanted(
         bridge=bridge,
         port=settings.meta_port_name,
         metadata_ip=settings.metadata_ip,
@@ -106,6 +107,7 @@ def _wanted(
         table=table,
         mac=mac,
     )
+    return wanted, settings
 
 
 def _check(steps: Sequence[Step], bridge: str, as_json: bool) -> None:

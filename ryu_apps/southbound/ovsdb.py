@@ -12,17 +12,15 @@
 """
 
 import json
-import re
 from dataclasses import dataclass
 
 from eventlet.green import subprocess
 
+from ryu_apps.openflow.target import on_this_host
 from ryu_apps.pipeline.layout import DEAD_VLAN
 
 TIMEOUT = 5
 MAX_BACKOFF = 1000
-
-_ON_THIS_HOST = re.compile(r"p?unix:.*|(tcp|ssl):(127\.[0-9.]+|localhost|\[::1\])(:.*)?")
 
 
 class OvsdbError(Exception):
@@ -40,7 +38,7 @@ class ControllerRow:
     @property
     def on_this_host(self) -> bool:
         """Whether it cannot be reached through a bridge."""
-        return _ON_THIS_HOST.fullmatch(self.target) is not None
+        return on_this_host(self.target)
 
 
 @dataclass(frozen=True, slots=True)

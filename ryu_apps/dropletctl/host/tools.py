@@ -15,7 +15,8 @@ TIMEOUT = 10
 
 _PACKAGES = {
     **{"ovs-vsctl": "openvswitch-switch", "ovs-ofctl": "openvswitch-common"},
-    **{"ip": "iproute2", "ethtool": "ethtool"},
+    **{"ip": "iproute2", "ss": "iproute2", "ethtool": "ethtool"},
+    **{"ovs-appctl": "openvswitch-common"},
 }
 
 
@@ -84,7 +85,16 @@ class Tools:
                 return ["ovs-vsctl", f"--timeout={TIMEOUT}", *db, *rest]
             case ("ovs-ofctl", *rest):
                 return ["ovs-ofctl", f"--timeout={TIMEOUT}", *map(self._management, rest)]
+            case ("ovs-appctl", *rest):
+                return ["ovs-appctl", f"--timeout={TIMEOUT}", *self._vswitchd(), *rest]
         return list(argv)
+
+    def _vswitchd(self) -> list[str]:
+        """What names ovs-vswitchd's control socket beside the database, if that is not usual."""
+        if not self.db or not self.db.startswith("unix:"):
+            return []
+        beside = Path(self.db.removeprefix("unix:")).parent
+        return [f"--target={socket}" for socket in sorted(beside.glob("ovs-vswitchd.*.ctl"))[-1:]]
 
     def _management(self, word: str) -> str:
         """A bridge's name as the socket beside the database, if that is not the usual one."""

@@ -1,0 +1,201 @@
+"""Looking at Open vSwitch, the host and the two processes: from a host to `Facts`. Shell.
+
+What cannot be seen is told as such in the facts, so that one broken thing hides no other.
+"""
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from ipaddress import IPv4Interface, IPv4Network
+
+import urllib3
+from urllib3.exceptions import HTTPError
+
+from ryu_apps.dropletctl.client import Client
+from ryu_apps.dropletctl.connection import Given, SetupError, find
+from ryu_apps.dropletctl.doctor.values import (
+    ControllerAnswer,
+    ControllerRow,
+    Facts,
+    Host,
+    Listener,
+    OpenVSwitch,
+    Route,
+    ServerAnswer,
+    ZoneUse,
+)
+from ryu_apps.dropletctl.errors import ClientError
+from ryu_apps.dropletctl.host.observe import observe
+from ryu_apps.dropletctl.host.plan import Impossible, setup_steps
+from ryu_apps.dropletctl.host.tools import Tools
+from ryu_apps.dropletctl.host.values import Wanted
+from ryu_apps.openflow.target import on_this_host
+from ryu_apps.pipeline.layout import BridgeSettings, CookieMark
+
+_SECONDS = 5.0
+_COOKIE = re.compile(r"cookie=(0x[0-9a-f]+)")
+_ZONE = re.compile(r"\bct\([^)]*?zone=([^,)]+)")
+_FEATURE = re.compile(r"^\s*([^:]+):\s*(\S+)", re.MULTILINE)
+
+
+def look(
+    wanted: Wanted, settings: BridgeSettings, given: Given, server_url: str, tools: Tools
+) -> Facts:
+    """All that can be known. Raises HostError where Open vSwitch itself cannot be asked."""
+    seen = observe(wanted, tools)
+    try:
+        steps, obstacles = tuple(setup_steps(wanted, seen)), ()
+    except Impossible as error:
+        steps, obstacles = (), tuple(error.reasons)
+    dpid = "" if seen.bridge is None else seen.bridge.dpid
+    return Facts(
+        wanted=wanted,
+        settings=settings,
+        dpid=dpid,
+        controller=_ask_controller(given, dpid),
+        server=_ask_server(server_url),
+        ovs=_open_vswitch(wanted, settings, tools) if dpid else OpenVSwitch(),
+        host=_host(wanted, settings, tools),
+        steps=steps,
+        obstacles=obstacles,
+    )
+
+
+# -- Open vSwitch ---------------------------------------------------------------------------------
+
+
+def _open_vswitch(wanted: Wanted, settings: BridgeSettings, tools: Tools) -> OpenVSwitch:
+    (root,) = tools.rows("--columns=ovs_version", "list", "Open_vSwitch")
+    bridges = {
+        row["name"]: row
+        for row in tools.rows("--columns=name,datapath_type,protocols,controller", "list", "Bridge")
+    }
+    own = bridges[wanted.bridge]
+    features = tools.run("ovs-appctl", "dpif/show-dp-features", wanted.bridge, check=False)
+    same = [n for n, row in bridges.items() if row["datapath_type"] == own["datapath_type"]]
+    return OpenVSwitch(
+        version=root["ovs_version"] or "",
+        features=dict(_FEATURE.findall(features or "")),
+        protocols=tuple(_listed(own["protocols"])),
+        controllers=tuple(_controllers(_listed(own["controller"]), tools)),
+        foreign_zones=tuple(u for name in same for u in _foreign_zones(name, settings, tools)),
+    )
+
+
+def _controllers(uuids: list[str], tools: Tools) -> Iterator[ControllerRow]:
+    columns = "--columns=_uuid,target,is_connected,connection_mode,status"
+    for row in tools.rows(columns, "list", "Controller") if uuids else []:
+        if row["_uuid"] in uuids:
+            yield ControllerRow(
+                target=row["target"],
+                connected=row["is_connected"],
+                out_of_band=row["connection_mode"] == "out-of-band",
+                local=on_this_host(row["target"]),
+                error=(row["status"] or {}).get("last_error"),
+            )
+
+
+def _foreign_zones(bridge: str, settings: BridgeSettings, tools: Tools) -> Iterator[ZoneUse]:
+    """One for each zone, or register, that flows without our mark name on a bridge."""
+    versions = "OpenFlow10,OpenFlow11,OpenFlow12,OpenFlow13,OpenFlow14,OpenFlow15"
+    dump = tools.run("ovs-ofctl", "-O", versions, "--no-stats", "dump-flows", bridge, check=False)
+    found: dict[int | None, str] = {}
+    for line in (dump or "").splitlines():
+        cookie = _COOKIE.search(line)
+        if cookie and int(cookie[1], 16) & CookieMark.MASK == settings.cookie.shared:
+            continue
+        for zone in _ZONE.findall(line):
+            found.setdefault(int(zone) if zone.isdigit() else None, _shown(line))
+    for zone, line in found.items():
+        # Zone 0 is the datapath's default one; ours begin at 1.
+        if zone != 0:
+            yield ZoneUse(bridge, zone, line)
+
+
+def _shown(line: str) -> str:
+    """A flow as people know it: without the flags that a dump may begin with."""
+    return line.strip().removeprefix("reset_counts ")
+
+
+def _listed(value: object) -> list[str]:
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [str(value)]
+
+
+# -- the host -------------------------------------------------------------------------------------
+
+
+def _host(wanted: Wanted, settings: BridgeSettings, tools: Tools) -> Host:
+    example = str(settings.addressing.hv_local(1))
+    source = str(wanted.metadata_ip)
+    reply = tools.ip("-4", "route", "get", example, "from", source, check=False)
+    ports = set((tools.run("ovs-vsctl", "list-ports", wanted.bridge, check=False) or "").split())
+    return Host(
+        addresses=dict(_addresses(wanted, tools)),
+        routes=tuple(_routes(wanted, tools)),
+        reply_device=reply[0].get("dev") if reply else None,
+        listeners=tuple(_listeners(settings.metadata_port, tools)),
+        mtus={
+            link["ifname"]: link["mtu"]
+            for link in tools.ip("link", "show")
+            if link["ifname"] in ports | {wanted.port}
+        },
+    )
+
+
+def _addresses(wanted: Wanted, tools: Tools) -> Iterator[tuple[str, tuple[IPv4Interface, ...]]]:
+    for link in tools.ip("-4", "address", "show"):
+        if link.get("ifname") not in (None, wanted.port):
+            infos = link.get("addr_info", ())
+            addresses = (IPv4Interface(f"{i['local']}/{i['prefixlen']}") for i in infos)
+            yield link["ifname"], tuple(addresses)
+
+
+def _routes(wanted: Wanted, tools: Tools) -> Iterator[Route]:
+    for route in tools.ip("-4", "route", "show", "table", "all", check=False):
+        table = str(route.get("table", "254"))
+        if route.get("type") not in (None, "unicast", "1") or table == str(wanted.table):
+            continue
+        destination = "0.0.0.0/0" if route["dst"] == "default" else route["dst"]
+        if "dev" in route:
+            yield Route(IPv4Network(destination), route["dev"], table)
+
+
+def _listeners(port: int, tools: Tools) -> Iterator[Listener]:
+    for line in (tools.run("ss", "-Hltnp", f"sport = :{port}", check=False) or "").splitlines():
+        words = line.split()
+        process = re.search(r'"([^"]+)"', line)
+        address = words[3].rpartition(":")[0].partition("%")[0]
+        yield Listener(address, process[1] if process else "")
+
+
+# -- the two processes ----------------------------------------------------------------------------
+
+
+def _ask_controller(given: Given, dpid: str) -> ControllerAnswer:
+    try:
+        place = find(given)
+    except SetupError as error:
+        return ControllerAnswer("", str(error))
+    try:
+        with Client(place.url, place.token) as client:
+            reasons, clock = client.readiness()
+            switch = next((s for s in client.switches() if s["dpid"] == dpid), None)
+            ports = client.ports(dpid)["ports"] if switch is not None else []
+    except ClientError as error:
+        return ControllerAnswer(place.url, f"{error} (token of {place.token_source})")
+    skew = 0.0 if clock is None else clock.timestamp() - time.time()
+    return ControllerAnswer(place.url, None, tuple(reasons), skew, switch, tuple(ports))
+
+
+def _ask_server(url: str) -> ServerAnswer:
+    try:
+        answer = urllib3.request("GET", f"{url}/readyz", timeout=_SECONDS, retries=False)
+        report = json.loads(answer.data)
+    except (HTTPError, OSError) as error:
+        return ServerAnswer(url, str(getattr(error, "reason", None) or error))
+    except ValueError:
+        return ServerAnswer(url, f"HTTP {answer.status} and no JSON: that is another program")
+    return ServerAnswer(url, None, report)

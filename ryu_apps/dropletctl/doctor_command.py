@@ -1,0 +1,85 @@
+"""The command doctor: what it looks at, from options and configuration; telling what it found."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+import click
+
+from ryu_apps.dropletctl import show
+from ryu_apps.dropletctl.connection import SetupError, configured
+from ryu_apps.dropletctl.doctor.checks import CHECKS, diagnose
+from ryu_apps.dropletctl.doctor.values import Facts, Finding, Weight
+from ryu_apps.dropletctl.host.tools import HostError, Tools, require_root
+from ryu_apps.dropletctl.host.values import DEFAULT_TABLE
+from ryu_apps.dropletctl.host_command import database, wanted_host
+from ryu_apps.dropletctl.options import Failure, connection, given, json_output
+
+_SERVER = "http://127.0.0.1:9180"
+
+
+@click.command(short_help="Find what would keep droplets from their metadata.")
+@click.option("--bridge", required=True, metavar="BR", help="The bridge the droplets are on.")
+@click.option(
+    "--server",
+    metavar="URL",
+    default=_SERVER,
+    show_default=True,
+    help="Where the metadata server tells its health: its `admin_listen`.",
+)
+@click.option(
+    "--table",
+    type=click.IntRange(1, 252),
+    default=DEFAULT_TABLE,
+    show_default=True,
+    help="Number of the routing table that host-setup was given.",
+)
+@click.option("--db", metavar="SERVER", help="The Open vSwitch database, as ovs-vsctl takes it.")
+@json_output
+@connection
+@click.pass_context
+def doctor(
+    context: click.Context, bridge: str, server: str, table: int, db: str | None, as_json: bool
+) -> None:
+    """Look at this host, its bridge, the controller and the metadata server, and tell what would
+    keep droplets from their metadata: what is wrong, why it matters, and what mends it.
+
+    Changes nothing. The exit status is 1 if there is a fault; warnings alone leave it 0.
+    """
+    # Here, not above: urllib3 takes a while to import, which `--help` need not pay.
+    from ryu_apps.dropletctl.doctor.look import look
+
+    try:
+        require_root()
+        configuration = configured(given(context).config_file)
+        tools = Tools(database(db, configuration))
+        wanted, settings = wanted_host(bridge, None, table, configuration, tools)
+        facts = look(wanted, settings, given(context), server.rstrip("/"), tools)
+    except (HostError, SetupError) as error:
+        raise Failure(str(error)) from error
+    _tell(facts, diagnose(facts), as_json)
+
+
+def _tell(facts: Facts, findings: Sequence[Finding], as_json: bool) -> None:
+    if as_json:
+        show.print_json([asdict(finding) for finding in findings])
+    else:
+        for finding in findings:
+            click.echo(_text(finding))
+        click.echo(_summary(facts, findings))
+    if any(finding.weight is Weight.FAULT for finding in findings):
+        raise SystemExit(1)
+
+
+def _text(finding: Finding) -> str:
+    lines = [f"{finding.weight}: {show.clean(finding.what)} [{finding.check}]"]
+    lines += [f"    why:  {show.clean(finding.why)}"]
+    lines += [f"    mend: {show.clean(line)}" for line in finding.mend]
+    return "\n".join(lines)
+
+
+def _summary(facts: Facts, findings: Sequence[Finding]) -> str:
+    faults = sum(finding.weight is Weight.FAULT for finding in findings)
+    warnings = len(findings) - faults
+    if not findings:
+        return f"{facts.wanted.bridge}: {len(CHECKS)} checks, nothing wrong"
+    return f"{facts.wanted.bridge}: {len(CHECKS)} checks, faults: {faults}, warnings: {warnings}"

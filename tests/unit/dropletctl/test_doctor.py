@@ -1,0 +1,135 @@
+"""The checks of doctor on facts that a real host does not easily give; the others are system tests.
+
+`tests/system/test_doctor.py` breaks the rest on a real host.
+"""
+
+from dataclasses import replace
+from ipaddress import IPv4Network
+
+import pytest
+
+from ryu_apps.dropletctl.doctor.checks import CHECKS, diagnose
+from ryu_apps.dropletctl.doctor.values import (
+    ControllerAnswer,
+    ControllerRow,
+    Facts,
+    Host,
+    Listener,
+    OpenVSwitch,
+    Route,
+    ServerAnswer,
+    Weight,
+)
+from ryu_apps.dropletctl.host.values import Wanted
+from ryu_apps.dropletctl.wire import Switch
+from ryu_apps.openflow.target import on_this_host
+from ryu_apps.pipeline.layout import BridgeSettings
+
+DPID = "000000000000002a"
+SWITCH: Switch = {
+    **{"dpid": DPID, "connected": True, "state": "in-sync", "reason": None, "ports": 1},
+    **{"serving": 1, "flows": 20, "hv_local_subnet": "100.127.0.0/16", "warnings": []},
+}
+HEALTHY = Facts(
+    wanted=Wanted("br0"),
+    settings=BridgeSettings(),
+    dpid=DPID,
+    controller=ControllerAnswer("http://c:8080", switch=SWITCH),
+    server=ServerAnswer("http://s:9180", None, {"ready": True, "connected": True, "dpid": DPID}),
+    ovs=OpenVSwitch(
+        version="3.1.0",
+        features={"CT state": "Yes", "CT state NAT": "Yes"},
+        controllers=(ControllerRow("tcp:127.0.0.1:6653", True, True, True),),
+    ),
+    host=Host(reply_device="meta0", listeners=(Listener("169.254.169.254", "granian"),)),
+)
+
+
+def controller(**changes: object) -> Facts:
+    return replace(HEALTHY, controller=replace(HEALTHY.controller, **changes))
+
+
+def server(**report: object) -> Facts:
+    return replace(HEALTHY, server=ServerAnswer("u", None, {**HEALTHY.server.report, **report}))
+
+
+def switch(**changes: object) -> Facts:
+    return controller(switch={**SWITCH, **changes})
+
+
+def ovs(**changes: object) -> Facts:
+    return replace(HEALTHY, ovs=replace(HEALTHY.ovs, **changes))
+
+
+def host(**changes: object) -> Facts:
+    return replace(HEALTHY, host=replace(HEALTHY.host, **changes))
+
+
+ILLS = {
+    "no NAT": (ovs(features={"CT state NAT": "No"}), "datapath", "no CT state NAT"),
+    "version": (ovs(version="2.9.10"), "ovs-version", "2.9.10"),
+    "late clock": (controller(skew=-3600.0), "clock", "-3600 s"),
+    "registry": (controller(reasons=("the disk is full",)), "registry", "the disk is full"),
+    "refused": (switch(state="refused", reason="it clashes"), "switch", "refused: it clashes"),
+    "warned": (switch(warnings=["no meters"]), "switch", "no meters"),
+    "unknown": (controller(switch=None), "switch", f"does not know switch {DPID}"),
+    "gone": (switch(connected=False), "switch", f"does not know switch {DPID}"),
+    "other bridge": (server(dpid="00000000000000ff"), "server", "serves 00000000000000ff"),
+    "not ready": (server(ready=False), "server", "its view is not certain yet"),
+    "database": (
+        server(ready=False, ovsdb="silent", ovsdb_reason="no answer"),
+        "server",
+        "database is silent (no answer)",
+    ),
+    "alone": (server(connected=False), "server", "does not follow a controller"),
+    "elsewhere": (host(listeners=()), "listener", "nobody listens on 169.254.169.254:80"),
+    "Tailscale": (
+        host(routes=(Route(IPv4Network("100.127.3.4/32"), "tailscale0", "52"),)),
+        "routes",
+        "table 52 routes 100.127.3.4/32 to tailscale0",
+    ),
+}
+
+
+def test_nothing_is_wrong_with_a_healthy_host() -> None:
+    assert diagnose(HEALTHY) == []
+
+
+@pytest.mark.parametrize(("facts", "check", "words"), ILLS.values(), ids=ILLS)
+def test_it_is_named_and_nothing_else(facts: Facts, check: str, words: str) -> None:
+    (finding,) = diagnose(facts)
+    assert finding.check == check
+    assert words in finding.what
+
+
+def test_routes_that_are_no_clash() -> None:
+    networks = ("0.0.0.0/0", "10.0.0.0/8", "100.64.0.0/10")
+    routes = tuple(Route(IPv4Network(network), "eth0", "254") for network in networks)
+    assert diagnose(host(routes=routes)) == []
+    assert diagnose(host(routes=(Route(IPv4Network("100.127.0.0/16"), "meta0", "254"),))) == []
+
+
+def test_faults_come_first() -> None:
+    ill = replace(controller(skew=100.0), server=ServerAnswer("u", "refused"))
+    weights = [finding.weight for finding in diagnose(ill)]
+    assert weights == [Weight.FAULT, Weight.FAULT, Weight.WARNING]
+
+
+def test_every_finding_is_of_a_check_that_is_listed() -> None:
+    for facts, check, _ in ILLS.values():
+        assert check in CHECKS or check == "clock", facts
+
+
+@pytest.mark.parametrize(
+    ("target", "local"),
+    [
+        ("tcp:127.0.0.1:6653", True),
+        ("ssl:[::1]:6653", True),
+        ("unix:/run/c.sock", True),
+        ("punix:c", True),
+        ("tcp:10.0.0.1:6653", False),
+        ("tcp:127.example.org", False),
+    ],
+)
+def test_which_controllers_are_on_this_host(target: str, local: bool) -> None:
+    assert on_this_host(target) is local
