@@ -40,6 +40,10 @@ SHARED_OFPORT = 0
 # 1.0's "no flood" on a port, and a port setting made by OpenFlow would not survive a restart.
 DEAD_VLAN = 4095
 
+# Milliseconds between attempts of Open vSwitch to reach its controller; its own default, 8000,
+# would leave new bindings waiting.
+MAX_BACKOFF = 1000
+
 # The OpenFlow metadata field: 0 as a packet comes in, this once its reply went through conntrack.
 REPLY_TRACKED = 1
 

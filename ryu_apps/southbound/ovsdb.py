@@ -2,7 +2,7 @@
 
 - fail_mode `secure`: in standalone mode Open vSwitch flushes all flows some seconds after it lost
   its controller.
-- max_backoff 1000 ms: reconnects stay quick (the default is 8 s).
+- max_backoff 1000 ms at most: reconnects stay quick (the default is 8 s).
 - connection_mode `out-of-band`: in-band control adds hidden flows of the highest priority, which
   pass every guard by. A controller that is reached through the bridge itself needs them, so this
   is set only where it cannot be: on this host.
@@ -17,10 +17,9 @@ from dataclasses import dataclass
 from eventlet.green import subprocess
 
 from ryu_apps.openflow.target import on_this_host
-from ryu_apps.pipeline.layout import DEAD_VLAN
+from ryu_apps.pipeline.layout import DEAD_VLAN, MAX_BACKOFF
 
 TIMEOUT = 5
-MAX_BACKOFF = 1000
 
 
 class OvsdbError(Exception):
@@ -29,11 +28,12 @@ class OvsdbError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ControllerRow:
-    """A row of OVSDB's Controller table."""
+    """A row of OVSDB's Controller table. `max_backoff` in milliseconds, None for the default."""
 
     uuid: str
     target: str
     out_of_band: bool
+    max_backoff: int | None
 
     @property
     def on_this_host(self) -> bool:
@@ -57,10 +57,10 @@ def find_bridge(db: str, dpid: int) -> BridgeRow | None:
     ):
         if datapath_id == f"{dpid:016x}":
             own = set(_uuids(controller))
-            rows = _table(db, "Controller", "_uuid,target,connection_mode")
+            rows = _table(db, "Controller", "_uuid,target,connection_mode,max_backoff")
             controllers = (
-                ControllerRow(uuid, target, mode == "out-of-band")
-                for (_, uuid), target, mode in rows
+                ControllerRow(uuid, target, mode == "out-of-band", _number(backoff))
+                for (_, uuid), target, mode, backoff in rows
                 if uuid in own
             )
             return BridgeRow(name, _text(fail_mode), tuple(controllers))
@@ -76,7 +76,8 @@ def secure(db: str, bridge: BridgeRow, meta_port: str) -> list[str]:
     _vsctl(db, "--if-exists", "set", "Port", meta_port, "vlan_mode=trunk", f"trunks={DEAD_VLAN}")
     left = []
     for controller in bridge.controllers:
-        _vsctl(db, "set", "Controller", controller.uuid, f"max_backoff={MAX_BACKOFF}")
+        if controller.max_backoff is None or controller.max_backoff > MAX_BACKOFF:
+            _vsctl(db, "set", "Controller", controller.uuid, f"max_backoff={MAX_BACKOFF}")
         if controller.on_this_host:
             _vsctl(db, "set", "Controller", controller.uuid, "connection_mode=out-of-band")
         elif not controller.out_of_band:
@@ -108,6 +109,11 @@ def _vsctl(db: str, *arguments: str) -> str:
 def _text(value: str | list) -> str:
     """OVSDB writes an unset optional string as an empty set (RFC 7047, 5.1)."""
     return value if isinstance(value, str) else ""
+
+
+def _number(value: int | list) -> int | None:
+    """An optional integer, likewise."""
+    return value if isinstance(value, int) else None
 
 
 def _uuids(value: list) -> list[str]:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ryu_apps.dropletctl.host.values import (
-    MAX_BACKOFF,
     META_OFPORT,
     TABLE_FILE,
     TABLE_NAME,
@@ -27,7 +26,7 @@ from ryu_apps.dropletctl.host.values import (
     Wanted,
     Write,
 )
-from ryu_apps.pipeline.layout import DEAD_VLAN
+from ryu_apps.pipeline.layout import DEAD_VLAN, MAX_BACKOFF
 
 SHARED = ""
 """The record of what serves all bridges of the host."""

@@ -19,9 +19,6 @@ counts upwards for everybody else. The highest, 65279, is left to those who test
 TABLE_NAME = "metadata"
 TABLE_FILE = Path("/etc/iproute2/rt_tables.d/ovs-metadata.conf")
 
-MAX_BACKOFF = 1000
-"""Milliseconds between attempts of Open vSwitch to reach its controller; its default is 8000."""
-
 Record = dict[str, str | None]
 """What host-setup changed, by key, and what was there before."""
 
