@@ -23,6 +23,7 @@ from ryu_apps.northbound.servers import KnownServers
 from ryu_apps.northbound.tokens import Tokens, TokensRefused
 from ryu_apps.registry.completion import Defaults
 from ryu_apps.settings import SettingsError, read_settings
+from ryu_apps.southbound.listeners import end_with_listener, listen_alone
 from ryu_apps.southbound.news import BarrierDone, FlowList, PortList, PortNews, Refusal
 from ryu_apps.southbound.readback import flow_images, refusal_reason, switch_port
 from ryu_apps.southbound.switchboard import Switchboard
@@ -36,6 +37,9 @@ EX_CONFIG = 78
 
 # Ryu's REST would listen on every address, droplet-facing ones included.
 cfg.CONF.set_default("wsapi_host", "127.0.0.1")
+
+# Here, before Ryu makes any.
+listen_alone()
 
 
 class MetadataController(app_manager.RyuApp):
@@ -66,7 +70,16 @@ class MetadataController(app_manager.RyuApp):
     def start(self) -> None:
         """Ryu calls this when all applications are there."""
         super().start()
-        self.threads.append(hub.spawn(self._switchboard.forget_lapsed_servers))
+        self._endless = (
+            hub.spawn(self._switchboard.forget_lapsed_servers),
+            hub.spawn(end_with_listener, raise_error=True),
+        )
+
+    def stop(self) -> None:
+        """Ryu calls this at Ctrl-C. It waits for `threads`, so what never ends is not in there."""
+        for thread in self._endless:
+            hub.kill(thread)
+        super().stop()
 
     @set_ev_cls(ofp_event.EventOFPStateChange, [MAIN_DISPATCHER, DEAD_DISPATCHER])
     def _state_changed(self, event: ofp_event.EventOFPStateChange) -> None:

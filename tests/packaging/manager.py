@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import random
+import signal
 import socket
 import subprocess
 import sys
@@ -53,11 +54,17 @@ def is_open(port: int) -> bool:
 
 
 class Manager:
-    """`ryu-manager` running the trivial application; a context manager."""
+    """`ryu-manager` running the trivial application, or another; a context manager."""
 
-    def __init__(self, folder: Path, *options: str | Path) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *options: str | Path,
+        app: str | Path = TRIVIAL_APP,
+        http_port: int | None = None,
+    ) -> None:
         """Start it with `options`, its output going to a file in `folder`."""
-        self.http_port = free_port()
+        self.http_port = http_port or free_port()
         self._log = folder / "ryu-manager.log"
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
@@ -65,7 +72,7 @@ class Manager:
                     *(BIN / "ryu-manager", "--ofp-listen-host", "127.0.0.1"),
                     *("--wsapi-host", "127.0.0.1", "--wsapi-port", str(self.http_port)),
                     *options,
-                    TRIVIAL_APP,
+                    app,
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -89,6 +96,18 @@ class Manager:
         """End the process and wait for its end."""
         self._process.kill()
         self._process.wait()
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    def end(self, with_signal: signal.Signals | None = None) -> int:
+        """Wait until it ends by itself, or by a signal; its exit status."""
+        if with_signal is not None:
+            self._process.send_signal(with_signal)
+        wait_for(lambda: self._process.poll() is not None, "ryu-manager to end", lambda: self.log)
+        return self._process.wait()
 
     def wait_until_open(self, port: int) -> None:
         """Wait until `port` accepts; AssertionError with the log if the process ends instead."""

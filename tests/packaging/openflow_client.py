@@ -9,6 +9,7 @@ import struct
 HEADER = struct.Struct("!BBHI")  # version, type, length, xid
 VERSION = 4
 HELLO, FEATURES_REQUEST, FEATURES_REPLY = 0, 5, 6
+MULTIPART_REPLY, PORT_DESC = 19, 13
 
 
 def greet(connection: socket.socket, dpid: int) -> None:
@@ -22,6 +23,12 @@ def greet(connection: socket.socket, dpid: int) -> None:
     connection.sendall(HEADER.pack(VERSION, FEATURES_REPLY, HEADER.size + len(body), xid) + body)
     # Ryu asks for the ports next: by then the application has had the features reply.
     read_message(stream)
+
+
+def list_no_ports(connection: socket.socket) -> None:
+    """After `greet`: answer the request for the ports with none; the handshake is over then."""
+    body = struct.pack("!HH4x", PORT_DESC, 0)
+    connection.sendall(HEADER.pack(VERSION, MULTIPART_REPLY, HEADER.size + len(body), 2) + body)
 
 
 def read_message(stream: "socket.SocketIO") -> tuple[int, int]:
