@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from packaging.version import Version
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 OURS = "4.34+ovsmetadata.1"
 SDIST = ROOT / ".build/sdist/ryu-4.34.tar.gz"

@@ -15,6 +15,8 @@ from tests.packaging.conftest import TlsWorld
 from tests.packaging.manager import PATIENCE, Manager, free_port
 from tests.packaging.openflow_client import greet
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass(frozen=True)
 class Listener:

@@ -12,6 +12,8 @@ import pytest
 from tests.packaging.conftest import TlsWorld
 from tests.packaging.manager import Manager, free_port, wait_for
 
+pytestmark = pytest.mark.slow
+
 BRIDGES = {"br1": 1, "br2": 2, "br3": 3}  # name: dpid
 SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
 
