@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 _PREFIX = "metadata_http"
+_CALLERS = "/callers/"
 
 
 class AnswerCounter:
@@ -34,6 +35,8 @@ class AnswerCounter:
 
 
 Report = Callable[[], dict[str, Any]]
+Whose = Callable[[str], dict[str, Any]]
+"""From an address to the verdict on who asks from it."""
 
 
 class _Gauges:
@@ -50,12 +53,17 @@ class _Gauges:
 
 
 class Admin:
-    """`/healthz`, `/readyz` and `/metrics`; `report` must hold `ready` and whatever explains it."""
+    """`/healthz`, `/readyz`, `/metrics` and `/callers/ADDRESS`; no droplet's data on any.
 
-    def __init__(self, host: str, port: int, registry: CollectorRegistry, report: Report) -> None:
+    `report` must hold `ready` and whatever explains it.
+    """
+
+    def __init__(
+        self, host: str, port: int, registry: CollectorRegistry, report: Report, whose: Whose
+    ) -> None:
         registry.register(_Gauges(report))
         registry.register(PROCESS)
-        self._server = ThreadingHTTPServer((host, port), _handler(registry, report))
+        self._server = ThreadingHTTPServer((host, port), _handler(registry, report, whose))
         self._server.daemon_threads = True
 
     @property
@@ -69,7 +77,9 @@ class Admin:
         threading.Thread(target=self._server.serve_forever, name="admin", daemon=True).start()
 
 
-def _handler(registry: CollectorRegistry, report: Report) -> type[BaseHTTPRequestHandler]:
+def _handler(
+    registry: CollectorRegistry, report: Report, whose: Whose
+) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         timeout = 10
         protocol_version = "HTTP/1.1"
@@ -84,8 +94,11 @@ def _handler(registry: CollectorRegistry, report: Report) -> type[BaseHTTPReques
                 self._send(200 if state["ready"] else 503, "application/json", body)
             elif path == "/metrics":
                 self._send(200, "text/plain; version=0.0.4", generate_latest(registry))
+            elif path.startswith(_CALLERS):
+                body = json.dumps(whose(path.removeprefix(_CALLERS))).encode() + b"\n"
+                self._send(200, "application/json", body)
             else:
-                self._send(404, "text/plain", b"/healthz, /readyz or /metrics\n")
+                self._send(404, "text/plain", b"/healthz, /readyz, /metrics or /callers/ADDRESS\n")
 
         def _send(self, status: int, content_type: str, body: bytes) -> None:
             self.send_response(status)

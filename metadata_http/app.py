@@ -105,6 +105,17 @@ class Application:
         """From the next request on, serve only ports that `sight` confirms."""
         self.sight = sight
 
+    def whose(self, peer: str) -> dict[str, Any]:
+        """Who would be answered at the address `peer` now, for the operator; none of its data."""
+        _, caller = self._caller(peer)
+        port, droplet = caller.port, caller.droplet
+        return {
+            "verdict": caller.verdict.value,
+            "reason": caller.reason,
+            "ofport": None if port is None else port.ofport,
+            "droplet_id": None if droplet is None else droplet.droplet_id,
+        }
+
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """PEP 3333."""
         if clock() >= self.sight.fresh:

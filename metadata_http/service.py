@@ -87,7 +87,7 @@ class Service:
         host, port = settings.admin_listen.host, settings.admin_listen.port
         own = port + slot if port else 0
         try:
-            return Admin(host, own, self.registry, self.report)
+            return Admin(host, own, self.registry, self.report, self.application.whose)
         except OSError as fault:
             where = f"admin_listen {host}:{own}"
             raise OSError(fault.errno, f"{fault.strerror}: {where}") from fault

@@ -17,6 +17,7 @@ _COMMANDS = {
     "watch": "switch_commands:watch",
     "host-setup": "host_command:host_setup",
     "doctor": "doctor_command:doctor",
+    "trace": "trace_command:trace",
 }
 
 
@@ -40,5 +41,5 @@ def cli() -> None:
     """Register droplets with the controller, see what its switches do, set up a host.
 
     The exit status is 0, 1 if what was asked for could not be done (or, with host-setup --check,
-    is not so, or doctor finds a fault), or 2 for a command that makes no sense.
+    is not so, or doctor or trace finds a fault), or 2 for a command that makes no sense.
     """

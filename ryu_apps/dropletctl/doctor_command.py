@@ -12,20 +12,12 @@ from ryu_apps.dropletctl.doctor.values import Facts, Finding, Weight
 from ryu_apps.dropletctl.host.tools import HostError, Tools, require_root
 from ryu_apps.dropletctl.host.values import DEFAULT_TABLE
 from ryu_apps.dropletctl.host_command import database, wanted_host
-from ryu_apps.dropletctl.options import Failure, connection, given, json_output
-
-_SERVER = "http://127.0.0.1:9180"
+from ryu_apps.dropletctl.options import Failure, connection, given, json_output, server_health
 
 
 @click.command(short_help="Find what would keep droplets from their metadata.")
 @click.option("--bridge", required=True, metavar="BR", help="The bridge the droplets are on.")
-@click.option(
-    "--server",
-    metavar="URL",
-    default=_SERVER,
-    show_default=True,
-    help="Where the metadata server tells its health: its `admin_listen`.",
-)
+@server_health
 @click.option(
     "--table",
     type=click.IntRange(1, 252),

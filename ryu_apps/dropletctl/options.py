@@ -53,6 +53,14 @@ def given(context: click.Context) -> Given:
     return context.find_root().ensure_object(dict).setdefault("given", Given())
 
 
+server_health = click.option(
+    "--server",
+    metavar="URL",
+    default="http://127.0.0.1:9180",
+    show_default=True,
+    help="Where the metadata server tells its health: its `admin_listen`.",
+)
+
 json_output = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
 

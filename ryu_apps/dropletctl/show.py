@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
+    from ryu_apps.dropletctl.trace.values import Hop
+
 _WIDE = 10_000
 """Columns of what is no terminal: nothing is cut off for a program that reads it."""
 
@@ -24,6 +26,7 @@ _STYLES = {
     **{"serving": "green", "in-sync": "green"},
     **{"binding": "yellow", "syncing": "yellow", "unregistered": "dim", "disconnected": "red"},
     **{"error": "red", "refused": "red"},
+    **{"passed": "green", "died": "red"},
 }
 
 
@@ -78,6 +81,14 @@ def ports(by_switch: Sequence[tuple[str, Sequence[SwitchPort]]]) -> None:
             row = [port["ofport"], port["name"], port["hv_local_ip"], port["droplet_id"]]
             reason = port["reason"] or ""
             _add(table, *([dpid] if several else []), *row, port["state"], reason)
+    _print(table)
+
+
+def hops(found: Sequence["Hop"]) -> None:
+    """A table of a request's hops, each with what to do where it fails."""
+    table = _table("hop", "", "seen", "mend")
+    for hop in found:
+        _add(table, hop.name, hop.state, hop.told, hop.mend)
     _print(table)
 
 

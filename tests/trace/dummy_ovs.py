@@ -15,8 +15,8 @@ from pathlib import Path
 
 from ryu_apps.openflow.flow import Flow
 from ryu_apps.openflow.text import format_flow
+from ryu_apps.openflow.trace import Trace, datapath_ports, parse_trace
 from ryu_apps.pipeline.layout import DEAD_VLAN, MetaPort
-from tests.trace.trace_output import Trace, datapath_ports, parse_trace
 
 SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
 PATIENCE = 30

@@ -3,6 +3,7 @@
 from ryu_apps.openflow.actions import Normal, Resubmit
 from ryu_apps.openflow.flow import Flow
 from ryu_apps.openflow.match import Match
+from ryu_apps.openflow.trace import Trace
 from ryu_apps.pipeline.droplet_flows import droplet_flows
 from ryu_apps.pipeline.layout import BridgeSettings
 from ryu_apps.pipeline.shared_flows import shared_flows
@@ -19,7 +20,6 @@ from tests.droplets import (
     WAITING,
 )
 from tests.trace.dummy_ovs import DummyBridge
-from tests.trace.trace_output import Trace
 
 BROADCAST = "ff:ff:ff:ff:ff:ff"
 PLAIN = 605

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.trace.trace_output import datapath_ports, parse_trace, split
+from ryu_apps.openflow.trace import datapath_ports, parse_trace, split
 
 SHOWN = """\
 dummy@ovs-dummy: hit:0 missed:0

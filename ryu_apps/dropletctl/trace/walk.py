@@ -1,0 +1,182 @@
+"""Walking a request's way: each hop looked at with the tools of whose it is. Shell.
+
+Hops that need what an earlier one did not find are left out; all others are looked at, for more
+than one thing may be wrong.
+"""
+
+import json
+import random
+import time
+from collections.abc import Iterator
+from ipaddress import IPv4Address
+
+import urllib3
+from urllib3.exceptions import HTTPError
+
+from ryu_apps.dropletctl.client import Client
+from ryu_apps.dropletctl.errors import NotFound
+from ryu_apps.dropletctl.host.tools import Tools
+from ryu_apps.dropletctl.trace import judge, packets
+from ryu_apps.dropletctl.trace.values import Hop, Place, State
+from ryu_apps.dropletctl.wire import Document, SwitchPort
+from ryu_apps.openflow.trace import Trace, datapath_ports, parse_trace
+from ryu_apps.pipeline.droplet_flows import BoundPort
+from ryu_apps.pipeline.layout import BridgeSettings, MetaPort
+from ryu_apps.settings import Settings
+
+_SECONDS = 5.0
+_PROBE_SECONDS = 3.0
+_PROBE_PAUSE = 0.05
+
+
+class Walk:
+    """One walk for `droplet_id`, hop by hop as `hops` is read. Raises ClientError, HostError."""
+
+    def __init__(
+        self, client: Client, tools: Tools, settings: Settings | None, server_url: str
+    ) -> None:
+        self._client = client
+        self._tools = tools
+        self._settings = settings
+        self._server_url = server_url
+
+    def hops(self, droplet_id: int) -> Iterator[Hop]:
+        """The hops in order."""
+        try:
+            document = self._client.get_droplet(droplet_id).droplet
+        except NotFound:
+            yield Hop("registry", State.DIED, "it is not registered", "dropletctl put")
+            return
+        hop = judge.registered(document)
+        yield hop
+        if hop.state is State.PASSED:
+            yield from self._from_port(droplet_id, document)
+
+    def _from_port(self, droplet_id: int, document: Document) -> Iterator[Hop]:
+        claim, found = self._claimed(document)
+        yield judge.on_a_switch(claim["name"], found)
+        here = self._bridges()
+        for dpid, port in found.items():
+            if dpid in here:
+                yield from self._on_bridge(here[dpid], dpid, port, claim["mac"], droplet_id)
+                return
+        if found:
+            there = ", ".join(found)
+            told = f"{claim['name']} is on {there}, no bridge of this host"
+            yield Hop("bridge", State.DIED, told, "run this on the host of that switch")
+
+    def _claimed(self, document: Document) -> tuple[dict[str, str], dict[str, SwitchPort]]:
+        """The first claim that a switch has a port for, else the first; and where it is."""
+        by_switch = {
+            switch["dpid"]: {
+                port["name"]: port for port in self._client.ports(switch["dpid"])["ports"]
+            }
+            for switch in self._client.switches()
+            if switch["connected"]
+        }
+        claims = document["ports"]
+        for claim in claims:
+            found = {
+                d: ports[claim["name"]] for d, ports in by_switch.items() if claim["name"] in ports
+            }
+            if found:
+                return claim, found
+        return claims[0], {}
+
+    # -- on this host ----------------------------------------------------------------------------
+
+    def _bridges(self) -> dict[str, tuple[str, str]]:
+        """By dpid: the name of the bridge and of its datapath."""
+        rows = self._tools.rows("--columns=name,datapath_id,datapath_type", "list", "Bridge")
+        return {
+            row["datapath_id"]: (row["name"], _datapath(row["datapath_type"] or "system"))
+            for row in rows
+        }
+
+    def _on_bridge(
+        self, bridge: tuple[str, str], dpid: str, port: SwitchPort, mac: str, droplet_id: int
+    ) -> Iterator[Hop]:
+        settings = self._settings.bridge(int(dpid, 16)) if self._settings else BridgeSettings()
+        interfaces = {
+            row["name"]: row
+            for row in self._tools.rows(
+                "--columns=name,ofport,mac_in_use,link_state", "list", "Interface"
+            )
+        }
+        meta = interfaces.get(settings.meta_port_name)
+        if meta is None or not meta["ofport"] or meta["ofport"] < 0:
+            told = f"there is no port {settings.meta_port_name}"
+            yield Hop("bridge", State.DIED, told, f"dropletctl host-setup --bridge {bridge[0]}")
+            return
+        place = Place(
+            bridge=bridge[0],
+            datapath=bridge[1],
+            port_name=port["name"],
+            port=BoundPort(port["ofport"], mac, droplet_id),
+            meta=MetaPort(meta["ofport"], meta["mac_in_use"]),
+            settings=settings,
+        )
+        own = interfaces.get(port["name"], {})
+        yield judge.here(place, own.get("ofport"), own.get("link_state") == "up")
+        yield from self._through_switch(place)
+        yield judge.server_knows(place, self._ask_server(place.hv_local))
+        yield self._probe(place)
+
+    def _through_switch(self, place: Place) -> Iterator[Hop]:
+        yield judge.installed(place, self._flows(place))
+        yield judge.answered_arp(place, self._trace(place, packets.question(place)))
+        asked = self._trace(place, packets.request(place), "trk,new")
+        yield judge.request_passes(place, asked)
+        replied = self._trace(place, packets.reply(place), "trk,est,rpl")
+        yield judge.reply_passes(place, replied)
+        yield judge.connections(place, self._conntrack(place))
+
+    def _flows(self, place: Place) -> list[str]:
+        cookie = f"cookie={place.cookie:#x}/-1"
+        dump = self._tools.run(
+            "ovs-ofctl", "-O", "OpenFlow13", "dump-flows", place.bridge, cookie, check=False
+        )
+        return (dump or "").splitlines()
+
+    def _trace(self, place: Place, packet: str, *verdicts: str) -> Trace:
+        shown = self._tools.run("ovs-appctl", "dpif/show") or ""
+        words = [word for verdict in verdicts for word in ("--ct-next", verdict)]
+        told = self._tools.run("ovs-appctl", "ofproto/trace", place.bridge, packet, *words) or ""
+        return parse_trace(told, datapath_ports(shown, place.bridge))
+
+    def _conntrack(self, place: Place) -> list[str]:
+        words = ("dpctl/dump-conntrack", place.datapath, f"zone={place.zone}")
+        return (self._tools.run("ovs-appctl", *words, check=False) or "").splitlines()
+
+    # -- the server, and a real packet -----------------------------------------------------------
+
+    def _ask_server(self, address: IPv4Address) -> dict[str, object] | str:
+        url = f"{self._server_url}/callers/{address}"
+        try:
+            answer = urllib3.request("GET", url, timeout=_SECONDS, retries=False)
+            return json.loads(answer.data)
+        except (HTTPError, OSError) as error:
+            return f"no answer from the metadata server at {self._server_url}: {error}"
+        except ValueError:
+            return f"what answers at {url} is no metadata server: HTTP {answer.status}"
+
+    def _probe(self, place: Place) -> Hop:
+        """Send a SYN in the droplet's name and see conntrack hear the answer; then end it."""
+        source_port = random.randrange(61000, 65536)
+        self._send(place, packets.probe(place, source_port, packets.SYN))
+        deadline = time.monotonic() + _PROBE_SECONDS
+        while True:
+            hop = judge.probed(place, source_port, self._conntrack(place))
+            if hop.state is State.PASSED or time.monotonic() > deadline:
+                break
+            time.sleep(_PROBE_PAUSE)
+        self._send(place, packets.probe(place, source_port, packets.RST))
+        return hop
+
+    def _send(self, place: Place, frame: bytes) -> None:
+        words = f"in_port={place.port.ofport} packet={frame.hex()} actions=TABLE"
+        self._tools.run("ovs-ofctl", "-O", "OpenFlow13", "packet-out", place.bridge, words)
+
+
+def _datapath(kind: str) -> str:
+    return f"{kind}@ovs-{kind}"
