@@ -10,12 +10,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 TESTS = Path(__file__).parent
 # From the cheapest to the dearest: a broken unit is reported before a broken system. A layer
 # that is not named here comes after these.
 LAYERS = ("unit", "property", "golden", "packaging", "trace", "http", "system")
 RUNS_AS_ROOT = os.geteuid() == 0
+
+# How long an example takes says more of what else the machine does than of the code.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 def layer_of(item: pytest.Item) -> str:
