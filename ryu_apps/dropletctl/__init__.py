@@ -5,6 +5,6 @@
     with Client("http://127.0.0.1:8080", token) as controller:
         controller.put_droplet(7889371, document)
 
-Shell, apart from `host/plan.py`. Nothing of the controller runs in here: it is reached by REST, the
+Shell, apart from `host/plan.py`. The controller is reached by REST (but for `restore`), the
 host by its own tools.
 """

@@ -12,6 +12,8 @@ _COMMANDS = {
     "list": "droplet_commands:list_",
     "delete": "droplet_commands:delete",
     "import": "droplet_commands:import_",
+    "backup": "registry_commands:backup",
+    "restore": "registry_commands:restore",
     "switches": "switch_commands:switches",
     "ports": "switch_commands:ports",
     "watch": "switch_commands:watch",

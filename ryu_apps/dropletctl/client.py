@@ -11,7 +11,7 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, BinaryIO, Self, cast
 
 import urllib3
 from urllib3.exceptions import HTTPError
@@ -36,7 +36,11 @@ READ_SECONDS = 60.0
 SILENCE_SECONDS = 12.0
 """A watch stream has a heartbeat every 3 s; one that is silent for so long is broken."""
 
+BACKUP_SECONDS = 900.0
+"""A backup is made and checked before its first byte comes."""
+
 _PAGE = 1000
+_PIECE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +153,20 @@ class Client:
         body = b"".join(document + b"\n" for document in documents)
         return self._json(self._call("POST", "/v1/droplets", body=body, content_type=NDJSON))
 
+    def backup(self, file: BinaryIO) -> None:
+        """Write a copy of the whole registry, as of one moment, to `file`.
+
+        Raises Unreachable also where the copy broke off before its end.
+        """
+        answer = self._call("GET", "/v1/backup", stream=True, silence=BACKUP_SECONDS)
+        try:
+            for piece in answer.stream(_PIECE):
+                file.write(piece)
+        except HTTPError as error:
+            raise Unreachable(self.url, _reason(error)) from error
+        finally:
+            answer.close()
+
     def switches(self) -> list[Switch]:
         """The switches that are or were connected."""
         return self._json(self._call("GET", "/v1/switches"))["switches"]
@@ -205,13 +223,12 @@ class Client:
         content_type: str | None = None,
         headers: Mapping[str, str] | None = None,
         stream: bool = False,
+        silence: float = SILENCE_SECONDS,
     ) -> urllib3.BaseHTTPResponse:
         """One call; returns an answer of the 2xx kind."""
         fields = {k: str(v) for k, v in (query or {}).items() if v is not None}
         words = {"Content-Type": content_type} if content_type else {}
-        wait: dict[str, Any] = (
-            {"timeout": Timeout(CONNECT_SECONDS, SILENCE_SECONDS)} if stream else {}
-        )
+        wait: dict[str, Any] = {"timeout": Timeout(CONNECT_SECONDS, silence)} if stream else {}
         try:
             answer = self._pool.request(
                 method,

@@ -73,6 +73,18 @@ def configured(config_file: Path | None) -> Configuration | None:
     file = config_file or CONFIG_FILE
     if config_file is None and not file.exists():
         return None
+    return _read([file])
+
+
+def registry_url(config_file: Path | None) -> str:
+    """Where the controller has its registry: as configured, or where it is without a word of it.
+
+    Raises SetupError.
+    """
+    return (configured(config_file) or _read([])).settings.registry_url
+
+
+def _read(files: list[Path]) -> Configuration:
     # Imported here: most calls need no configuration file, and oslo.config is slow to import.
     from oslo_config import cfg
 
@@ -81,12 +93,17 @@ def configured(config_file: Path | None) -> Configuration | None:
     conf = cfg.ConfigOpts()
     conf.register_opts([cfg.StrOpt("wsapi_host"), cfg.PortOpt("wsapi_port", default=PORT)])
     try:
-        conf(args=[], project="ryu", default_config_files=[str(file)], default_config_dirs=[])
+        conf(
+            args=[],
+            project="ryu",
+            default_config_files=list(map(str, files)),
+            default_config_dirs=[],
+        )
         settings = read_settings(conf)
         host = conf.wsapi_host or HOST
         return Configuration(f"http://{_reachable(host)}:{conf.wsapi_port}", settings)
     except (cfg.Error, SettingsError, ValueError) as error:
-        raise SetupError(f"configuration {file}: {error}") from error
+        raise SetupError(f"configuration {', '.join(map(str, files))}: {error}") from error
 
 
 def read_token(file: Path) -> str:

@@ -1,7 +1,7 @@
 """What a call is handed: the request, who asks, and the things there is one of."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import webob
@@ -30,6 +30,24 @@ class Limits:
     watchers: int = 2000
 
 
+class Backups:
+    """The one backup that may be under way."""
+
+    def __init__(self) -> None:
+        self._under_way = False
+
+    def begin(self) -> bool:
+        """Begin one; False where there is one."""
+        if self._under_way:
+            return False
+        self._under_way = True
+        return True
+
+    def end(self) -> None:
+        """It is over, however it ended."""
+        self._under_way = False
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """The things there is one of."""
@@ -40,6 +58,7 @@ class Context:
     metrics: "Metrics"
     limits: Limits
     ready: Callable[[], Iterable[str]]
+    backups: Backups = field(default_factory=Backups)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ Json = dict[str, Any]
 
 _JSON = "application/json"
 _NDJSON = "application/x-ndjson"
+_SQLITE = "application/vnd.sqlite3"
 _MERGE_PATCH = "application/merge-patch+json"
 
 
@@ -191,6 +192,18 @@ def _agent() -> Json:
     }
 
 
+def _backup() -> Json:
+    copy = {"description": "A copy as of one moment, checked", "content": {_SQLITE: {}}}
+    return {
+        "get": _operation(
+            "backup",
+            "The whole registry as one SQLite file, for `dropletctl restore`",
+            "droplets",
+            {"200": copy} | _problems(401, 403, 503, 507),
+        )
+    }
+
+
 def _switches() -> Json:
     return {
         "get": _operation(
@@ -265,6 +278,7 @@ def description() -> Json:
             "/v1/droplets": _droplets(),
             "/v1/droplets/{droplet_id}": _droplet(),
             "/v1/droplets/{droplet_id}/maintenance": _maintenance(),
+            "/v1/backup": _backup(),
             "/v1/switches": _switches(),
             "/v1/switches/{dpid}/ports": _ports(),
             "/v1/switches/{dpid}/servers/{server}": _servers(),

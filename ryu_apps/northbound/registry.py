@@ -11,7 +11,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, BinaryIO
 
 from eventlet import tpool
 from eventlet.semaphore import Semaphore
@@ -85,6 +85,7 @@ class Registry:
         self._offload = offload
         self._queue: deque[_Ticket] = deque()
         self._writer = Semaphore(1)
+        self._probing = Semaphore(1)
         self._load()
 
     @property
@@ -142,6 +143,24 @@ class Registry:
         """
         droplet, status = decode_stored(record.document), decode(record.status)
         return {"revision": record.latest, **served(droplet, self.defaults, status)}
+
+    def backup(self) -> BinaryIO:
+        """A checked copy of all that is registered, as of one moment. Raises `StoreError`."""
+        return self._offload(self._store.backup)
+
+    def is_writable(self) -> bool:
+        """Whether the last write succeeded; after one that did not, whether one would now.
+
+        Somebody who is sent no writes while we are not writable could not find out otherwise.
+        """
+        with self._probing:
+            if self.last_error is not None:
+                try:
+                    self._offload(self._store.probe)
+                    self.last_error = None
+                except StoreError as error:
+                    self.last_error = str(error)
+        return self.last_error is None
 
     def close(self) -> None:
         """Close the store."""

@@ -1,8 +1,8 @@
 """The REST interface as one WSGI callable: routing, who may call, and answers to every failure.
 
 Lives here: what all calls have in common. The calls themselves are in `droplet_calls.py`,
-`status_calls.py`, `switch_calls.py` and `service_calls.py`; the table of them is `ROUTES`, which
-the OpenAPI description is held to.
+`status_calls.py`, `backup_calls.py`, `switch_calls.py` and `service_calls.py`; the table of them
+is `ROUTES`, which the OpenAPI description is held to.
 """
 
 import logging
@@ -16,6 +16,7 @@ from typing import Any
 import webob
 
 from ryu_apps.northbound import (
+    backup_calls,
     body,
     droplet_calls,
     service_calls,
@@ -71,6 +72,7 @@ ROUTES = (
     Route("GET", "/v1/droplets/{droplet_id}/maintenance", status_calls.maintenance, _ADMIN),
     Route("PUT", "/v1/droplets/{droplet_id}/maintenance", status_calls.announce, _ADMIN),
     Route("DELETE", "/v1/droplets/{droplet_id}/maintenance", status_calls.call_off, _ADMIN),
+    Route("GET", "/v1/backup", backup_calls.backup, _ADMIN),
     Route("GET", "/v1/switches", switch_calls.list_switches, _ANY_ROLE),
     Route("GET", "/v1/switches/{dpid}/ports", switch_calls.ports, _ANY_ROLE),
     Route("PUT", "/v1/switches/{dpid}/servers/{server}", switch_calls.acknowledge, _ANY_ROLE),

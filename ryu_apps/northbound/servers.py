@@ -1,7 +1,9 @@
 """The metadata servers known to follow a switch, kept over restarts of the controller.
 
 A controller that starts must wait for the servers of its earlier life, which may still answer from
-an older view. It knows them by name from here. The store blocks, so calls go through `offload`.
+an older view. It knows them by name from here. A restored registry may lack some: then there is one
+more at each switch, `STRANGER`, who never says a word and is forgotten as any other silent server.
+The store blocks, so calls go through `offload`.
 """
 
 import logging
@@ -16,6 +18,10 @@ from ryu_apps.store.interface import Store, StoreUnavailable
 LOG = logging.getLogger(__name__)
 
 
+STRANGER = "(not in the restored registry)"
+"""Stands for all that a restored registry may not know; no server can have this name."""
+
+
 class KnownServers:
     """Names of metadata servers by dpid."""
 
@@ -27,10 +33,13 @@ class KnownServers:
         self._names: dict[int, set[str]] = {}
         for dpid, name in offload(store.servers):
             self._names.setdefault(dpid, set()).add(name)
+        settled = offload(store.settled)
+        self._settled: set[int] | None = None if settled is None else set(settled)
 
     def of(self, dpid: int) -> Iterable[str]:
         """The servers that follow this switch, as far as is known."""
-        return tuple(self._names.get(dpid, ()))
+        strangers = self._settled is not None and dpid not in self._settled
+        return (*self._names.get(dpid, ()), *((STRANGER,) if strangers else ()))
 
     def remember(self, dpid: int, name: str) -> None:
         """This server follows this switch: durable when this returns. Raises StoreUnavailable."""
@@ -42,11 +51,17 @@ class KnownServers:
     def forget(self, dpid: int, name: str, *, unless: Callable[[], bool] = bool) -> None:
         """It has stopped, or has been silent too long, `unless` it came back meanwhile."""
         with self._order:
-            if name in self._names.get(dpid, ()) and not unless():
+            if name in self.of(dpid) and not unless():
                 try:
-                    self._offload(self._store.forget_server, dpid, name)
+                    self._forget(dpid, name)
                 except StoreUnavailable as error:
                     # Its name stays, and it is waited for once more after a restart: no harm.
                     LOG.error("%s", error)
-                else:
-                    self._names[dpid].discard(name)
+
+    def _forget(self, dpid: int, name: str) -> None:
+        if name == STRANGER:
+            self._offload(self._store.settle, dpid)
+            self._settled.add(dpid)  # type: ignore[union-attr]
+        else:
+            self._offload(self._store.forget_server, dpid, name)
+            self._names[dpid].discard(name)

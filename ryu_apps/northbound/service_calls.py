@@ -19,8 +19,8 @@ def healthz(_call: Call) -> webob.Response:
 def readyz(call: Call) -> webob.Response:
     """GET /readyz: 200 when the registry is open, takes writes and the controller listens."""
     reasons = list(call.context.ready())
-    if call.context.registry.last_error is not None:
-        reasons.append("the last write to the registry failed")
+    if not call.context.registry.is_writable():
+        reasons.append("the registry takes no writes")
     if reasons:
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "; ".join(reasons), reasons=reasons)
     return json_answer(b'{"status":"ready"}')

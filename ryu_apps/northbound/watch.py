@@ -112,7 +112,7 @@ class Watchers:
         if feed is None:
             raise NoSuchSwitch
         self.count += 1
-        _bound_sending(connection, self.pace.send)
+        bound_sending(connection, self.pace.send)
         return WatchStream(self, dpid, feed, since, connection)
 
     def is_current(self, dpid: int, feed: PortFeed) -> bool:
@@ -265,7 +265,7 @@ def port_entry(view: PortView, droplets: dict[int, Any]) -> dict[str, Any]:
     }
 
 
-def _bound_sending(connection: socket.socket, seconds: float) -> None:
+def bound_sending(connection: socket.socket, seconds: float) -> None:
     """Give up on a peer that takes nothing, or is not there any more, after `seconds`."""
     connection.settimeout(seconds)
     if connection.family in (socket.AF_INET, socket.AF_INET6):

@@ -7,14 +7,15 @@ The promises, which `tests/unit/store` holds every backend to:
 - Each change of a `write` happens whole or not at all, and alone: another's refusal does not
   touch it. Changes take effect in the order given.
 - A port name belongs to at most one droplet, at every instant.
-- Revisions grow with every record written and are never given twice.
+- Revisions grow with every record written and are never given twice; nor are boot counts. Both
+  hold over a restore: what a backup cannot know of, it leaves room for.
 - A droplet's status outlives every `Put` of the droplet, but for what the `Put` says itself, and
   ends with the droplet.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from ryu_apps.registry.claims import Claim
 from ryu_apps.registry.droplet import Droplet
@@ -219,7 +220,7 @@ class Store(Protocol):
 
     @property
     def boot_count(self) -> int:
-        """How often the store was opened, this time included: grows by one each time."""
+        """Counts the openings, this one included; grows each time, after a restore by more."""
 
     def write(self, changes: Sequence[Change]) -> list[Outcome]:
         """Do the changes durably, in order, and tell of each what became of it."""
@@ -244,6 +245,24 @@ class Store(Protocol):
 
     def forget_server(self, dpid: int, name: str) -> None:
         """It does not any more; one that is not remembered is no error."""
+
+    def settled(self) -> frozenset[int] | None:
+        """The switches whose servers are all remembered; None: that is every switch.
+
+        A restored store may lack servers that came to a switch after the backup.
+        """
+
+    def settle(self, dpid: int) -> None:
+        """Keep durably that all servers of this switch are remembered."""
+
+    def probe(self) -> None:
+        """Raise what a write would; change nothing."""
+
+    def backup(self) -> BinaryIO:
+        """A copy of all as of one moment, checked, as a file without a name, from its beginning.
+
+        Writes go on meanwhile. Closing the file gives its room back.
+        """
 
     def close(self) -> None:
         """Give everything back; the store cannot be used afterwards."""

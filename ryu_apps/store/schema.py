@@ -1,7 +1,8 @@
 """The SQLite schema of the registry and its history: one migration a version.
 
 A migration, once released, is never changed: a registry in the field has run it. A new version
-appends one. `PRAGMA user_version` holds the number of migrations a file has run.
+appends one, and a file of that version to `tests/data/registry`. `PRAGMA user_version` holds the
+number of migrations a file has run.
 """
 
 APPLICATION_ID = 0x6F76736D
@@ -42,6 +43,13 @@ MIGRATIONS = (
         name TEXT NOT NULL,
         PRIMARY KEY (dpid, name)
     ) WITHOUT ROWID;
+    """,
+    # 2. What a copy of the file must know of itself. `copied`: 1 in a backup, until it is opened as
+    # the registry. `restored`: the boot count at which it last was, 0 for never. `settled`: the
+    # switches all of whose metadata servers are in `server` again since then.
+    """
+    INSERT INTO counter VALUES ('copied', 0), ('restored', 0);
+    CREATE TABLE settled (dpid TEXT PRIMARY KEY) WITHOUT ROWID;
     """,
 )
 

@@ -6,15 +6,18 @@ the file is opened, and when it is refused, is in `sqlite_file.py`.
 """
 
 import json
+import logging
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from errno import EDQUOT, ENOSPC
 from pathlib import Path
+from typing import BinaryIO
 
 from eventlet import patcher
 
 from ryu_apps.registry.claims import Claim
-from ryu_apps.store import sqlite_file
+from ryu_apps.store import sqlite_copy, sqlite_file
 from ryu_apps.store.interface import (
     Change,
     Outcome,
@@ -22,9 +25,12 @@ from ryu_apps.store.interface import (
     PageQuery,
     Record,
     StoreFull,
+    StoreRefused,
     StoreUnavailable,
 )
 from ryu_apps.store.sqlite_changes import Changes
+
+LOG = logging.getLogger(__name__)
 
 _RECORD = "d.droplet_id, d.revision, d.document, d.status, d.status_revision"
 """The columns of a `Record`."""
@@ -49,9 +55,10 @@ class SqliteStore:
         self._file_lock = sqlite_file.lock(self.path)
         try:
             sqlite_file.prepare(self.path)
+            sqlite_copy.remove_leftovers(self.path)
             self._writer = sqlite_file.connect(self.path)
             self._reader = sqlite_file.connect(self.path)
-            self._boot_count = self._count_boot()
+            self._boot_count = self._begin_life()
         except BaseException:
             sqlite_file.unlock(self._file_lock)
             raise
@@ -130,6 +137,30 @@ class SqliteStore:
         with self._write_lock, self._errors("write"), self._transaction() as transaction:
             transaction.forget_server(f"{dpid:016x}", name)
 
+    def settled(self) -> frozenset[int] | None:
+        """The switches whose servers are all remembered; None where every switch's are."""
+        with self._read_lock, self._errors("read"):
+            query = "SELECT value FROM counter WHERE name = 'restored'"
+            if not self._reader.execute(query).fetchone()[0]:
+                return None
+            rows = self._reader.execute("SELECT dpid FROM settled")
+            return frozenset(int(dpid, 16) for (dpid,) in rows)
+
+    def settle(self, dpid: int) -> None:
+        """All servers of this switch are remembered from now on."""
+        with self._write_lock, self._errors("write"), self._transaction() as transaction:
+            transaction.settle(f"{dpid:016x}")
+
+    def probe(self) -> None:
+        """Have the disk take a write that changes nothing."""
+        with self._write_lock, self._errors("write"), self._transaction() as transaction:
+            transaction.count("revision", 0)
+
+    def backup(self) -> BinaryIO:
+        """A copy as of one moment, checked; needs room for itself beside the registry."""
+        with self._errors("make a backup"):
+            return sqlite_copy.backup(self.path)
+
     def close(self) -> None:
         """Close the file and let another process have it."""
         with self._write_lock, self._read_lock:
@@ -137,9 +168,23 @@ class SqliteStore:
             self._writer.close()
             sqlite_file.unlock(self._file_lock)
 
-    def _count_boot(self) -> int:
+    def _begin_life(self) -> int:
+        """Count this opening; its boot count is above all that were given to anybody before."""
+        noted = sqlite_file.highest_boot(self._file_lock, self.path)
         with self._errors("write"), self._transaction() as transaction:
-            return transaction.count("boot_count", 1)
+            boot_count, went_back = transaction.begin_life(noted)
+        try:
+            sqlite_file.note_boot(self._file_lock, boot_count)
+        except OSError as error:
+            raise StoreRefused(f"registry {self.path}: cannot write its lock: {error}") from error
+        if went_back:
+            LOG.warning(
+                "registry %s: is older than what was served last, as a restored backup is. "
+                "Revisions go on above all that there were; each switch waits once for metadata "
+                "servers that this registry may not know",
+                self.path,
+            )
+        return boot_count
 
     @contextmanager
     def _transaction(self) -> Iterator[Changes]:
@@ -161,6 +206,10 @@ class SqliteStore:
             name = getattr(error, "sqlite_errorname", type(error).__name__)
             message = f"registry {self.path}: cannot {what}: {error} ({name})"
             kind = StoreFull if name == "SQLITE_FULL" else StoreUnavailable
+            raise kind(message) from error
+        except OSError as error:
+            kind = StoreFull if error.errno in (ENOSPC, EDQUOT) else StoreUnavailable
+            message = f"registry {self.path}: cannot {what}: {error.strerror}"
             raise kind(message) from error
 
 

@@ -28,6 +28,14 @@ from ryu_apps.store.interface import (
     Stored,
 )
 
+UNSEEN_BOOTS = 1 << 13
+"""How many openings may have come after a backup was made that nothing tells of: a bound far above
+what there will be, and 2^21 boot counts fit the revisions of a watch stream as JSON's 2^53."""
+
+REVISION_BITS = 32
+"""A registry writes fewer than 2^32 revisions between two restores, so that those after one, which
+begin at its boot count shifted by this, are above all before it."""
+
 
 class Changes:
     """The changes of one transaction, which `connection` has begun."""
@@ -49,6 +57,36 @@ class Changes:
     def forget_server(self, dpid: str, name: str) -> None:
         """Take the server out."""
         self._execute("DELETE FROM server WHERE dpid = ? AND name = ?", (dpid, name))
+
+    def settle(self, dpid: str) -> None:
+        """Add the switch if it is not there."""
+        self._execute("INSERT OR IGNORE INTO settled VALUES (?)", (dpid,))
+
+    def begin_life(self, noted: int) -> tuple[int, bool]:
+        """Count an opening; its boot count, and whether the file is older than what was served.
+
+        It is if it is a copy, or if a boot count above its own is `noted`. Then it cannot know
+        which revisions were given after it was made, so both counters go on above any of them,
+        nor which metadata servers there are.
+        """
+        boot_count = self.count("boot_count", 1)
+        went_back = self.count("copied", 0) == 1 or noted >= boot_count
+        if went_back:
+            boot_count = max(boot_count, noted + 1) + UNSEEN_BOOTS
+            self._set("boot_count", boot_count)
+            self._set("revision", max(self.count("revision", 0), boot_count << REVISION_BITS))
+            self._set("restored", boot_count)
+            self._set("copied", 0)
+            self._execute("DELETE FROM settled")
+        return boot_count, went_back
+
+    def mark_copied(self, boot_count: int) -> None:
+        """Have it opened as a copy next time, with a boot count above this one."""
+        self._set("copied", 1)
+        self._set("boot_count", max(boot_count, self.count("boot_count", 0)))
+
+    def _set(self, name: str, value: int) -> None:
+        self._execute("UPDATE counter SET value = ? WHERE name = ?", (value, name))
 
     def do(self, change: Change) -> Outcome:
         """Do `change`, or return why not."""

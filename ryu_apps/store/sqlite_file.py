@@ -3,6 +3,9 @@
 Three rules for what may live here: a file that is not understood is refused and left exactly
 as it was; a new file appears under its name only when it is complete; the sentence an operator
 gets names the file and what to do.
+
+The lock's file outlives every database that is put beside it, so it keeps what none of them can
+know of the others: the highest boot count that any had.
 """
 
 import fcntl
@@ -13,6 +16,9 @@ from pathlib import Path
 
 from ryu_apps.store.interface import StoreRefused
 from ryu_apps.store.schema import APPLICATION_ID, MIGRATIONS, VERSION
+
+RESTORING = ".restoring"
+"""The end of the name of what will be the registry when a restore is done with it."""
 
 
 def lock(path: Path) -> int:
@@ -44,6 +50,23 @@ def unlock(descriptor: int) -> None:
     os.close(descriptor)
 
 
+def highest_boot(descriptor: int, path: Path) -> int:
+    """The highest boot count of any registry that was opened under this lock; 0 if none was."""
+    text = os.pread(descriptor, 64, 0)
+    if text and not text.strip().isdigit():
+        raise StoreRefused(f"registry {path}: {path.name}.lock is damaged: it holds {text!r}")
+    return int(text or b"0")
+
+
+def note_boot(descriptor: int, boot_count: int) -> None:
+    """Make it known that a registry was opened under this lock with this boot count.
+
+    Raises OSError. A fixed width: a shorter write could leave a part of the longer one before it.
+    """
+    os.pwrite(descriptor, b"%020d\n" % boot_count, 0)
+    os.fsync(descriptor)
+
+
 def prepare(path: Path) -> None:
     """Make `path` a registry of the current version: create it, migrate it, or raise.
 
@@ -54,15 +77,25 @@ def prepare(path: Path) -> None:
         return
     if not path.stat().st_size:
         raise StoreRefused(
-            f"registry {path}: is empty, which a registry never is. Restore it from a backup, or "
-            f"remove it to begin with an empty registry"
+            f"registry {path}: is empty, which a registry never is. Restore a backup (dropletctl "
+            f"restore FILE), or remove it to begin with an empty registry"
         )
     try:
         # Read-only: even closing a writer may move the WAL into a file that is then refused.
+        require_sound(path)
+        with closing(connect(path)) as connection:
+            # A copy that `VACUUM INTO` made has no WAL yet.
+            connection.execute("PRAGMA journal_mode = WAL")
+            migrate(connection)
+    except sqlite3.DatabaseError as error:
+        raise StoreRefused(_damaged(path, str(error))) from error
+
+
+def require_sound(path: Path) -> None:
+    """Raise `StoreRefused` where `path` is no registry, damaged, or newer than this release."""
+    try:
         with closing(connect(path, mode="ro")) as connection:
             _require_ours(connection, path)
-        with closing(connect(path)) as connection:
-            _migrate(connection, _version(connection))
     except sqlite3.DatabaseError as error:
         raise StoreRefused(_damaged(path, str(error))) from error
 
@@ -83,12 +116,13 @@ def connect(path: Path, *, mode: str = "rw") -> sqlite3.Connection:
 
 def _create(path: Path) -> None:
     """Build the file under another name and move it: half a registry is never found as one."""
-    leftovers = [path.with_name(path.name + end) for end in ("-wal", "-journal")]
+    leftovers = [path.with_name(path.name + end) for end in ("-wal", "-journal", RESTORING)]
     for leftover in leftovers:
         if leftover.exists():
             raise StoreRefused(
                 f"registry {path}: is missing but {leftover.name} is there, which may hold "
-                f"droplets. Put the file back, or remove both to begin with an empty registry"
+                f"droplets. Put the file back, restore a backup (dropletctl restore FILE), or "
+                f"remove {leftover.name} too to begin with an empty registry"
             )
     unfinished = path.with_name(path.name + ".new")
     try:
@@ -99,14 +133,15 @@ def _create(path: Path) -> None:
         os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         with closing(connect(unfinished)) as connection:
             connection.execute("PRAGMA journal_mode = WAL")
-            _migrate(connection, 0)
+            migrate(connection)
         os.rename(unfinished, path)
-        _sync_directory(path.parent)
+        sync_directory(path.parent)
     except (OSError, sqlite3.Error) as error:
         raise StoreRefused(f"registry {path}: cannot be created: {error}") from error
 
 
-def _sync_directory(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
+    """Have the names in it on the disk."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -132,7 +167,7 @@ def _require_ours(connection: sqlite3.Connection, path: Path) -> None:
 def _damaged(path: Path, what: str) -> str:
     return (
         f"registry {path}: cannot be read as one, it may be damaged ({what}). It was left as it "
-        f"is; restore it from a backup"
+        f"is; restore a backup (dropletctl restore FILE)"
     )
 
 
@@ -140,8 +175,9 @@ def _version(connection: sqlite3.Connection) -> int:
     return connection.execute("PRAGMA user_version").fetchone()[0]
 
 
-def _migrate(connection: sqlite3.Connection, version: int) -> None:
-    """Run the migrations after `version`, each whole or not at all."""
+def migrate(connection: sqlite3.Connection) -> None:
+    """Run the migrations that the file has not run yet, each whole or not at all."""
+    version = _version(connection)
     for number, statements in enumerate(MIGRATIONS[version:], version + 1):
         connection.executescript(
             f"BEGIN IMMEDIATE; {statements};"

@@ -77,6 +77,10 @@ class RestController:
         line = self.process.stdout.readline()
         assert line, f"the controller did not start:\n{self.log_text()}"
         self.port = int(line)
+        self.read_tokens()
+
+    def read_tokens(self):
+        """Learn the tokens that the controller made, or found."""
         self.tokens = {}
         for line in (self.state_dir / "tokens").read_text().splitlines():
             if not line.startswith("#"):

@@ -21,7 +21,8 @@ MAY_USE = {
     "settings": {"openflow", "pipeline", "binding", "registry"},
     "northbound": {"registry", "store", "binding"},
     "southbound": {"openflow", "pipeline", "binding"},
-    "dropletctl": {"openflow", "pipeline", "registry", "settings"},
+    # store: a registry is checked and restored where it is, with no controller to ask.
+    "dropletctl": {"openflow", "pipeline", "registry", "settings", "store"},
     "metadata_controller": {
         *("openflow", "pipeline", "registry", "binding"),
         *("store", "settings", "northbound", "southbound"),

@@ -2,7 +2,8 @@
 
 import pytest
 
-from ryu_apps.northbound.servers import KnownServers
+from ryu_apps.binding.followers import LEASE, Followers
+from ryu_apps.northbound.servers import STRANGER, KnownServers
 from ryu_apps.store import open_store
 from ryu_apps.store.interface import StoreUnavailable
 
@@ -74,3 +75,35 @@ def test_a_name_that_cannot_be_forgotten_stays(reopen, monkeypatch):
     monkeypatch.setattr(servers._store, "forget_server", fail)
     servers.forget(1, "a")
     assert list(servers.of(1)) == ["a"]
+
+
+def test_a_restored_registry_has_every_switch_wait_once_for_servers_it_may_not_know(
+    reopen, tmp_path
+):
+    """Its server may have come to the switch after the backup: nobody can tell."""
+    reopen().remember(1, "a")
+    (tmp_path / "registry.db.lock").write_text("100\n")  # A later life, which the file is before.
+    servers = reopen()
+    assert list(servers.of(1)) == ["a", STRANGER]
+    assert list(servers.of(2)) == [STRANGER]
+    servers.forget(1, STRANGER)
+    servers.forget(2, STRANGER, unless=lambda: True)
+    assert list(servers.of(1)) == ["a"]
+    again = reopen()
+    assert (list(again.of(1)), list(again.of(2))) == (["a"], [STRANGER])
+
+
+def test_a_binding_waits_a_lease_for_servers_that_a_restored_registry_may_not_know(
+    reopen, tmp_path
+):
+    reopen()
+    (tmp_path / "registry.db.lock").write_text("100\n")
+    servers = reopen()
+    followers = Followers(servers.of(1), now=0.0)
+    followers.follow("b", now=1.0)
+    followers.acknowledge("b", 7, now=1.0)
+    assert followers.acknowledged(now=LEASE - 0.1) == 0
+    assert followers.acknowledged(now=LEASE + 0.1) == 7
+    for server in followers.forget(now=LEASE + 0.1):
+        servers.forget(1, server)
+    assert list(servers.of(1)) == []

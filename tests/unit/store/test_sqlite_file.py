@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from ryu_apps.registry.droplet import read_droplet
-from ryu_apps.store import StoreRefused, open_store, sqlite_file
+from ryu_apps.store import StoreRefused, open_store
 from ryu_apps.store.interface import Entry, Put, StoreFull, StoreUnavailable
-from ryu_apps.store.schema import MIGRATIONS, VERSION
+from ryu_apps.store.schema import VERSION
 from ryu_apps.store.sqlite import SqliteStore
 
 
@@ -140,7 +140,7 @@ def test_a_refused_registry_keeps_its_wal(filled):
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
 def test_a_truncated_registry_is_refused_and_left(filled, share):
     os.truncate(filled, int(filled.stat().st_size * share))
-    refuses_and_leaves(filled, "restore it from a backup")
+    refuses_and_leaves(filled, "dropletctl restore FILE")
 
 
 def test_a_registry_with_overwritten_pages_is_refused_and_left(filled):
@@ -180,18 +180,6 @@ def test_a_refused_registry_is_not_locked(path):
     path.write_bytes(b"")
     for _ in range(2):
         refuses_and_leaves(path, "is empty")
-
-
-@pytest.mark.parametrize("version", range(VERSION))
-def test_every_earlier_schema_is_migrated_with_its_droplets(path, version):
-    if version:
-        with closing(sqlite3.connect(path)) as connection:
-            for number, statements in enumerate(MIGRATIONS[:version], 1):
-                connection.executescript(statements)
-                connection.execute(f"PRAGMA user_version = {number}")
-            connection.execute(f"PRAGMA application_id = {sqlite_file.APPLICATION_ID}")
-    with closing(SqliteStore(path)) as store:
-        assert store._reader.execute("PRAGMA user_version").fetchone() == (VERSION,)
 
 
 def test_a_failed_write_is_undone_and_the_next_one_works(path):
