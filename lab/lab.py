@@ -8,11 +8,12 @@ import os
 import re
 import shutil
 import signal
-import string
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
+from itertools import chain, count, product
 from pathlib import Path
+from string import ascii_lowercase
 from types import TracebackType
 from typing import Self
 
@@ -21,8 +22,9 @@ from lab.namespace import ETC_NETNS, RUN_NETNS, Namespace
 from lab.process import Daemon, run
 
 _STEM = "ovsmd"
-_OURS = re.compile(rf"{_STEM}-(?P<pid>\d+)[a-z]-.*")
-_letters = iter(string.ascii_lowercase)
+_OURS = re.compile(rf"{_STEM}-(?P<pid>\d+)[a-z]+-.*")
+_letters = map("".join, chain.from_iterable(product(ascii_lowercase, repeat=n) for n in count(1)))
+"""a, b, .. z, aa, ab, ..: a run has as many labs as it likes."""
 
 
 class Lab:
