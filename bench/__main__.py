@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-BENCHES = ("http_servers",)
+BENCHES = ("http_servers", "one_port", "start_up")
 
 
 def main(names: list[str]) -> int:
