@@ -9,5 +9,6 @@ served), `lease` (until when that view may be served), `ovsdb_rows` and `ovsdb_e
 switch's database says, and since when), `tokens`.
 Shell: `app` and `wsgi` (WSGI), `server` (the process serving it), `replica` with `controller` and
 `journal` (following the controller), `ovsdb_watch` with `ovsdb_connection` (watching that
-database), `admin`, `settings`, `ovsdb`, `__main__`.
+database), `followed` (both, of one bridge), `way` (the host's address and route), `admin`,
+`settings`, `ovsdb`, `__main__`.
 """

@@ -84,6 +84,10 @@ class Controller:
         self.timeout = timeout
         self._pool = urllib3.PoolManager(num_pools=1, maxsize=connections, retries=False)
 
+    def forget_connections(self) -> None:
+        """Make new connections from here on: where one went dead, those kept may have as well."""
+        self._pool.clear()
+
     def watch(self, dpid: str, server: str, since: int | None) -> Stream:
         """Follow the ports of `dpid` as `server`, from revision `since` on where it is known."""
         query: dict[str, Any] = {"watch": "true", "server": server}

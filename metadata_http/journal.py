@@ -16,6 +16,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -57,9 +58,11 @@ class Journal:
         if view is None or view.dpid != dpid:
             log.error("%s holds no view of bridge %s, passing it over", self.path, dpid)
             return None, Lease()
-        until = [event["until"] for event in events if event["event"] == "confirmed"]
-        same_boot = header == _header()
-        return view, Lease(float(until[-1])) if until and same_boot else Lease()
+        confirmed = [event for event in events if event["event"] == "confirmed"]
+        if not confirmed or header != _header():
+            return view, Lease()
+        until, at = confirmed[-1]["until"], confirmed[-1].get("at", "-inf")
+        return view, Lease(float(until), float(at))
 
     def rewrite(self, view: View, lease: Lease) -> None:
         """Replace the file by `view` alone: whole or not at all, also over a power cut."""
@@ -144,7 +147,8 @@ def _header() -> dict[str, Any]:
 
 def _confirmed(lease: Lease) -> dict[str, Any]:
     # JSON has no infinity; zero is over as well.
-    return {"event": "confirmed", "until": max(lease.until, 0.0)}
+    at = {"at": lease.confirmed} if isfinite(lease.confirmed) else {}
+    return {"event": "confirmed", "until": max(lease.until, 0.0), **at}
 
 
 def _line(event: dict[str, Any]) -> bytes:

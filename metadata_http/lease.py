@@ -28,26 +28,31 @@ whole host goes silent stays connected until Open vSwitch has probed it in vain 
 wherever neither is known.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 _REFUSAL_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The view may be served while `now < until`."""
+    """The view may be served while `now < until`.
+
+    `confirmed` is when the controller was last asked and said that the view was the newest: how
+    old the view is, at the most, counts from there.
+    """
 
     until: float = float("-inf")
+    confirmed: float = float("-inf")
 
     def acknowledged(self, sent_at: float, length: float) -> "Lease":
         """The controller confirmed an acknowledgement sent at `sent_at`."""
-        return Lease(max(self.until, sent_at + length))
+        return Lease(max(self.until, sent_at + length), max(self.confirmed, sent_at))
 
     def refused(self, now: float, length: float) -> "Lease":
         """Every controller, each on this host, refused at `now`; revives no lease that is over."""
         if not self.holds(now):
             return self
-        return Lease(max(self.until, now + length * _REFUSAL_SHARE))
+        return replace(self, until=max(self.until, now + length * _REFUSAL_SHARE))
 
     def quiet(self, now: float, since: float, length: float) -> "Lease":
         """No controller was connected to the bridge at some moment after `since`.
@@ -56,7 +61,7 @@ class Lease:
         """
         if not self.holds(now):
             return self
-        return Lease(max(self.until, since + length))
+        return replace(self, until=max(self.until, since + length))
 
     def holds(self, now: float) -> bool:
         """Whether the view may be served at `now`."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 COLUMNS = {
-    "Bridge": ("datapath_id", "ports", "controller"),
+    "Bridge": ("name", "datapath_id", "ports", "controller"),
     "Port": ("interfaces",),
     "Interface": ("name", "ofport", "ofport_request"),
     "Controller": ("target", "is_connected", "status"),
@@ -103,6 +103,13 @@ class Database:
                 ]
                 ports, contested = _ports(interfaces)
                 return Bridge(ports, contested, tuple(self._controllers(row)))
+        return None
+
+    def dpid_of(self, name: str) -> str | None:
+        """The dpid of the bridge of this name, 16 hex digits; None while it has none."""
+        for row in self._rows["Bridge"].values():
+            if row.get("name") == name:
+                return row.get("datapath_id") or None
         return None
 
     def _controllers(self, bridge: Mapping[str, Any]) -> Iterable[ControllerRow]:

@@ -47,7 +47,8 @@ _SEARCH_EVERY = 1.0
 _LOOK_PATIENCE = 0.05
 _LOOK_PAUSE = 1.0
 _MONITOR_ID = "monitor"
-_NOTHING = Sight(MappingProxyType({}), float("-inf"))
+NOTHING = Sight(MappingProxyType({}), float("-inf"))
+"""No port is where it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +64,21 @@ class State:
 class OvsdbWatch(threading.Thread):
     """The thread that keeps `publish`ed what the database says of the bridge `dpid`.
 
-    `required`: the bridge is known to be in this database, so without it nobody can be certain;
-    else the watch is off until a database with this bridge is found.
+    `name` is the bridge's, where it is known to be in this database: then without it nobody can
+    be certain; else the watch is off until a database with this bridge is found.
     `quiet(since)` is called when no controller has been connected to the bridge at some moment
-    later than `since`.
+    later than `since`, and `moved(dpid)`, once, when the bridge of that `name` has another dpid
+    now: it was made again.
     """
 
     def __init__(
         self,
         remote: str,
         dpid: str,
-        required: bool,
+        name: str | None,
         publish: Callable[[Sight], None],
         quiet: Callable[[float], None],
+        moved: Callable[[str], None],
         clock: Callable[[], float],
     ) -> None:
         super().__init__(name="ovsdb", daemon=True)
@@ -83,9 +86,11 @@ class OvsdbWatch(threading.Thread):
         self.state = State("starting")
         self._remote = remote
         self._dpid = dpid
-        self._required = required
+        self._name = name
+        self._required = name is not None
         self._publish = publish
         self._quiet = quiet
+        self._moved: Callable[[str], None] | None = moved
         self._clock = clock
         self._stopping = threading.Event()
         self._echoes = Echoes()
@@ -94,8 +99,8 @@ class OvsdbWatch(threading.Thread):
         self._absence = Absence()
         self._connection: Connection | None = None
         self._turn = threading.Lock()  # whose turn it is with the connection
-        if required:
-            publish(_NOTHING)
+        if self._required:
+            publish(NOTHING)
 
     def report(self, now: float) -> dict[str, str | float | int | None]:
         """How it stands, for /readyz and as gauges."""
@@ -246,9 +251,16 @@ class OvsdbWatch(threading.Thread):
             self._publish(Sight(self._bridge.ports, heard + SILENCE, fresh))
         elif self._required:
             self._say(State("no-bridge", f"no bridge of dpid {self._dpid} any more", heard))
-            self._publish(_NOTHING)
+            self._publish(NOTHING)
+            self._look_for_successor(self._database)
         else:
             self._off(f"it has no bridge of dpid {self._dpid}", heard)
+
+    def _look_for_successor(self, database: Database) -> None:
+        dpid = None if self._name is None else database.dpid_of(self._name)
+        if dpid is not None and self._moved is not None:
+            moved, self._moved = self._moved, None
+            moved(dpid)
 
     def _unreached(self, fault: Exception) -> None:
         """What was published stands until its time is over, unless the server is dead."""

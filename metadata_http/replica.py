@@ -106,7 +106,8 @@ class Replica(threading.Thread):
             log.warning("leaving without a word: the controller does not answer")
             return
         with self._together:
-            held, self._lease = self._lease, Lease()
+            held = self._lease
+            self._lease = Lease(confirmed=held.confirmed)
         if self._following.view is None:
             return
         try:
@@ -118,6 +119,13 @@ class Replica(threading.Thread):
                 self._journal.confirm(self._following.view, held)
         except OSError as fault:
             log.error("cannot write %s: %s", self._journal.path, fault)
+
+    def discard(self) -> None:
+        """Take the snapshot file of a bridge that is no more away; call after `leave`."""
+        try:
+            self._journal.discard()
+        except OSError as fault:
+            log.error("cannot remove %s: %s", self._journal.path, fault)
 
     def _say_goodbye(self, controller: Controller) -> bool:
         """Whether the controller refused the connection."""
@@ -157,6 +165,7 @@ class Replica(threading.Thread):
             log.exception("fault while following %s", controller.url)
         finally:
             self._disconnect()
+            controller.forget_connections()
         return False
 
     def _disconnect(self) -> None:
@@ -203,7 +212,8 @@ class Replica(threading.Thread):
 
     def _acknowledge(self, controller: Controller, view: View) -> None:
         sent_at = self._clock()
-        controller.timeout = view.lease
+        # Within the lease a connection that went dead must be found out, and another be made.
+        controller.timeout = view.lease / 2
         controller.acknowledge(self.dpid, self.server, view.revision)
         self._change_lease(lambda lease, _, length: lease.acknowledged(sent_at, length))
 

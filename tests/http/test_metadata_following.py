@@ -111,6 +111,27 @@ def lease_seconds(server):
     return json.loads(server.admin("/readyz")[1])["lease_seconds"]
 
 
+def view_age(server):
+    return json.loads(server.admin("/readyz")[1])["view_age_seconds"]
+
+
+def test_the_age_of_the_view_is_told(make_server, controller):
+    """It grows while nobody confirms the view, over a restart too, and shrinks when one does."""
+    controller.put(port(602, DROPLET, 7))
+    server = started(make_server, controller)
+    controller.silent = True
+    wait_until(lambda: view_age(server) > 1.0, "the view getting older")
+    assert "metadata_http_view_age_seconds 1." in server.admin("/metrics")[1]
+    server.kill()
+    controller.stop()
+    server.start()
+    assert status(server) == 200
+    assert view_age(server) > 1.0
+    controller.silent = False
+    controller.start()
+    wait_until(lambda: view_age(server) < 1.0, "the view confirmed")
+
+
 @pytest.mark.slow
 def test_a_silent_controller_makes_the_view_uncertain(make_server):
     controller = FakeController(lease=1.0).start()

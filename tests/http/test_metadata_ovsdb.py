@@ -30,9 +30,9 @@ class Ovs(DummyOvs):
     def vsctl(self, *command, wait=True):
         return self.run("ovs-vsctl", *([] if wait else ["--no-wait"]), *command)
 
-    def add_bridge(self):
-        dpid = f"other-config:datapath-id={DPID}"
-        self.vsctl("add-br", BRIDGE, "--", "set", "bridge", BRIDGE, dpid, "fail_mode=secure")
+    def add_bridge(self, dpid=DPID):
+        own = f"other-config:datapath-id={dpid}"
+        self.vsctl("add-br", BRIDGE, "--", "set", "bridge", BRIDGE, own, "fail_mode=secure")
 
     def signal_database(self, number):
         os.kill(self.pids[0], number)
@@ -167,6 +167,21 @@ def test_a_bridge_that_is_gone_serves_nobody(server, ovs):
     ovs.add_bridge()
     ovs.vsctl(*plugged("tap602", 602))
     assert answer(server) == (200, b"7")
+
+
+def test_a_bridge_made_again_with_another_dpid_is_another_bridge(server, controller, ovs):
+    """It is followed without a restart; of the old one nothing is served, nor kept on disk."""
+    assert answer(server) == (200, b"7")
+    ovs.vsctl("del-br", BRIDGE)
+    ovs.add_bridge("00000000000000a2")
+    ovs.vsctl(*plugged("tap602", 602))
+    wait_until(lambda: health(server)["dpid"] == "00000000000000a2", "the new bridge followed")
+    assert answer(server) == (503, None)
+    assert not server.snapshot.exists()
+    assert controller.left, "the controller was told that the old one is followed no more"
+    ovs.vsctl("set", "bridge", BRIDGE, f"other-config:datapath-id={DPID}")
+    wait_until(lambda: answer(server) == (200, b"7"), "the bridge that the controller knows")
+    assert server.stop() == 0
 
 
 @pytest.mark.slow

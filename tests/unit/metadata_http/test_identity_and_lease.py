@@ -119,6 +119,15 @@ def test_a_switch_without_controllers_does_not_revive_a_lease_that_is_over():
     assert Lease().quiet(now=1.0, since=0.0, length=10.0) == Lease()
 
 
+def test_only_the_controllers_word_makes_a_view_younger():
+    lease = Lease().acknowledged(5.0, 10.0)
+    assert lease.confirmed == 5.0
+    assert lease.refused(6.0, 10.0).confirmed == 5.0
+    assert lease.quiet(9.0, 8.0, 10.0).confirmed == 5.0
+    assert lease.acknowledged(7.0, 10.0).confirmed == 7.0
+    assert lease.acknowledged(4.0, 10.0).confirmed == 5.0
+
+
 def seen(ports, until=1000.0, now=100.0):
     sight = Sight(ports, until)
     return identify(VIEW, "100.127.0.1", certain=True, now=now, grace=60.0, sight=sight).verdict

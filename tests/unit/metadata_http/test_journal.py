@@ -11,7 +11,7 @@ from metadata_http.lease import Lease
 from metadata_http.view import Following, advance, snapshot
 
 DPID = "00000000000000a1"
-LEASE = Lease(1000.0)
+LEASE = Lease(1000.0, confirmed=990.0)
 
 
 def port_line(revision, droplet_id=7):

@@ -44,6 +44,16 @@ def test_ports_by_ofport():
     assert found == Bridge({1: "tap1", 602: "tap2"})
 
 
+def test_the_dpid_of_a_bridge_by_its_name():
+    database = Database({"Bridge": {"b": {"initial": {"name": "br0", "datapath_id": EMPTY}}}})
+    assert database.dpid_of("br0") is None
+    database.update({"Bridge": {"b": {"modify": {"datapath_id": DPID}}}})
+    assert database.dpid_of("br0") == DPID
+    assert database.dpid_of("br1") is None
+    database.update({"Bridge": {"b": {"delete": None}}})
+    assert database.dpid_of("br0") is None
+
+
 def test_a_bridge_that_is_not_there():
     assert Database(initial(("tap1", 1, None))).bridge("00000000000000a2") is None
     assert Database({}).bridge(DPID) is None
