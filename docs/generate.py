@@ -1,11 +1,14 @@
-"""Writes docs/pipeline.md and docs/options.md.
+"""Writes docs/pipeline.md, docs/options.md and the measured figures in docs/operations.md.
 
     .venv/bin/python docs/generate.py
 
 The first is docs/pipeline.in.md with the golden flows in the places marked for them, the second
-the tables of options. A test fails while what is committed differs from what this writes.
+the tables of options. The figures are those of docs/faults.json, which is .build/faults.json of a
+run of tests/system/test_faults.py. A test fails while what is committed differs from what this
+writes.
 """
 
+import json
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -22,7 +25,11 @@ GOLDEN = DOCS.parent / "tests" / "golden"
 
 def pages() -> dict[Path, str]:
     """The pages by file."""
-    return {DOCS / "pipeline.md": pipeline_page(), DOCS / "options.md": options_page()}
+    return {
+        DOCS / "pipeline.md": pipeline_page(),
+        DOCS / "options.md": options_page(),
+        DOCS / "operations.md": operations_page(),
+    }
 
 
 def _note(source: str) -> str:
@@ -137,6 +144,42 @@ def _default(option: cfg.Opt) -> str:
 def _choices(option: cfg.Opt) -> str:
     choices = getattr(option.type, "choices", None)
     return f" One of {', '.join(f'`{choice}`' for choice in choices)}." if choices else ""
+
+
+# -- docs/operations.md ----------------------------------------------------------------------------
+
+MEASURED_ON = re.compile(r"(?<=^Measured on ).*(?=:$)", re.MULTILINE)
+FAULT_ROW = re.compile(
+    r"^\| (?P<name>(?!fault )[a-z0-9 ]+) \| (?P<sees>[^|]+) \| [^|]* \|(?=[^|]+\|$)", re.MULTILINE
+)
+"""A row of the table of faults: the test's name in words, what is seen, the figure, what to do."""
+
+
+def operations_page() -> str:
+    """docs/operations.md with the figures of docs/faults.json. KeyError for a row without one."""
+    measured = json.loads((DOCS / "faults.json").read_text(encoding="utf-8"))
+    page = (DOCS / "operations.md").read_text(encoding="utf-8")
+    before, table, after = fault_section(page)
+
+    def row(found: re.Match[str]) -> str:
+        figure = _figure(measured["faults"][found["name"].replace(" ", "_")])
+        return f"| {found['name']} | {found['sees']} | {figure} |"
+
+    table = MEASURED_ON.sub(measured["machine"], FAULT_ROW.sub(row, table))
+    return before + table + after
+
+
+def fault_section(page: str) -> tuple[str, str, str]:
+    """The section of faults, what comes before it and what after."""
+    start = page.index("## Faults, and what droplets notice of them\n")
+    end = page.index("\n## ", start)
+    return page[:start], page[start:end], page[end:]
+
+
+def _figure(outage: dict[str, float]) -> str:
+    """How long a droplet had no good answer; where none failed, how long one took at the most."""
+    seconds = f"{outage['seconds']:.2g} s"
+    return f"none ({seconds})" if outage["failed"] == 0 else seconds
 
 
 if __name__ == "__main__":

@@ -59,12 +59,21 @@ class OpenVSwitch:
         """Make the database and start both processes. Raises LabError."""
         self.directory.mkdir(parents=True)
         run("ovsdb-tool", "create", self.directory / "conf.db", SCHEMA)
-        remote = f"--remote=punix:{self.directory / 'db.sock'}"
-        self._launch("ovsdb-server", str(self.directory / "conf.db"), remote)
-        socket = self.directory / "db.sock"
-        wait_for(socket.exists, "ovsdb-server's socket", diagnose=self.diagnosis)
+        self.start_database()
         self.vsctl("--no-wait", "init")
         self.start_vswitchd()
+
+    def start_database(self) -> None:
+        """Start ovsdb-server on the database there is and wait until it listens."""
+        socket = self.directory / "db.sock"
+        self._launch("ovsdb-server", str(self.directory / "conf.db"), f"--remote=p{self.db}")
+        wait_for(socket.exists, "ovsdb-server's socket", diagnose=self.diagnosis)
+
+    def stop_database(self, with_signal: signal.Signals = signal.SIGTERM) -> None:
+        """End ovsdb-server; what is in the database stays."""
+        self.daemons.pop("ovsdb-server").stop(with_signal)
+        # A killed one leaves its socket behind.
+        (self.directory / "db.sock").unlink(missing_ok=True)
 
     def start_vswitchd(self) -> None:
         """Start ovs-vswitchd and wait until it has made what the database says."""

@@ -7,7 +7,7 @@ import ctypes
 import os
 import signal
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lab.wait import LabError, wait_for
@@ -68,7 +68,9 @@ class Daemon:
         *,
         log: Path,
         env: Mapping[str, str] | None = None,
+        keep: Sequence[int] = (),
     ) -> None:
+        """`env` is added to this process's environment; file descriptors `keep` stay open in it."""
         self.name = name
         self.log = log
         with log.open("ab") as output:
@@ -80,6 +82,7 @@ class Daemon:
                 env={**os.environ, **(env or {})},
                 # Ctrl-C is for whoever owns the lab, who then stops the daemons in order.
                 start_new_session=True,
+                pass_fds=keep,
                 preexec_fn=_die_with_parent,
             )
 

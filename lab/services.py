@@ -3,6 +3,7 @@
 import http.client
 import json
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -25,6 +26,8 @@ CONTROLLER = f"tcp:127.0.0.1:{OPENFLOW_PORT}"
 _RYU_MANAGER = ("ryu-manager", 8080)
 _METADATA_HTTP = ("metadata-http", 9180)
 
+_WITH_LISTENER = 'export LISTEN_FDS=1 LISTEN_PID=$$; exec "$@" 3<&"$LISTENER"'
+
 Options = Mapping[str, Mapping[str, object]]
 """Section to option to value, as in a configuration file."""
 
@@ -42,13 +45,21 @@ class Service:
         self._health_port = health_port
         self._arguments = arguments
 
-    def start(self) -> None:
-        """Start it and wait until it answers its health check, ready or not. Raises LabError."""
-        command = self.host.namespace.command(BIN / self.name, *self._arguments)
-        log = self.host.directory / f"{self.name}.log"
+    def start(self, listener: socket.socket | None = None) -> None:
+        """Start it and wait until it answers its health check, ready or not. Raises LabError.
+
+        A `listener` is handed to it as systemd does (sd_listen_fds(3)).
+        """
+        command = [str(BIN / self.name), *self._arguments]
         # Unbuffered: what a killed process said last is in its log.
-        daemon = Daemon(self.name, command, log=log, env={"PYTHONUNBUFFERED": "1"})
-        self.daemon = self._lab.daemon(daemon)
+        env, keep = {"PYTHONUNBUFFERED": "1"}, []
+        if listener is not None:
+            command = ["bash", "-c", _WITH_LISTENER, "bash", *command]
+            keep = [listener.fileno()]
+            env["LISTENER"] = str(listener.fileno())
+        command = self.host.namespace.command(*command)
+        log = self.host.directory / f"{self.name}.log"
+        self.daemon = self._lab.daemon(Daemon(self.name, command, log=log, env=env, keep=keep))
         self._wait_for(lambda: self.health("/healthz") is not None, "to answer")
 
     def wait_until_ready(self) -> None:
@@ -69,18 +80,22 @@ class Service:
 
     def health(self, path: str) -> dict[str, object] | None:
         """The JSON of a health call that says yes; None where it says no. Raises OSError."""
+        status, body = self.answer(path)
+        if status != http.client.OK:
+            return None
+        return json.loads(body) if body.startswith("{") else {}
+
+    def answer(self, path: str) -> tuple[int, str]:
+        """Status and body of a health call. Raises OSError."""
         with self.host.namespace.entered():
             connection = http.client.HTTPConnection("127.0.0.1", self._health_port, timeout=5)
             connection.connect()
         try:
             connection.request("GET", path)
             answer = connection.getresponse()
-            body = answer.read()
+            return answer.status, answer.read().decode()
         finally:
             connection.close()
-        if answer.status != http.client.OK:
-            return None
-        return json.loads(body) if body.startswith(b"{") else {}
 
     def _running(self) -> Daemon:
         if self.daemon is None:

@@ -30,18 +30,25 @@ def _family(pid: int) -> list[int]:
 
 
 @contextmanager
-def partitioned(host: Host, verdict: str) -> Iterator[None]:
-    """The metadata server of `host` cannot reach the controller's REST; Open vSwitch can."""
-    rules = f"type filter hook output priority filter\ntcp dport {REST_PORT} {verdict}"
-    table = f"table inet partition {{\nchain output {{\n{rules}\n}}\n}}\n"
+def partition(host: Host, *rules: str) -> Iterator[None]:
+    """What `host` sends is subject to these rules of nft meanwhile."""
+    body = "\n".join(("type filter hook output priority filter", *rules))
+    table = f"table inet partition {{\nchain output {{\n{body}\n}}\n}}\n"
     host.namespace.run("nft", "-f", "-", text=table)
-    server = host.services.server
-    wait_for(
-        lambda: not (server.health("/readyz") or {}).get("connected"),
-        "the server to be cut off",
-        diagnose=server.log_tail,
-    )
     try:
         yield
     finally:
         host.namespace.run("nft", "delete", "table", "inet", "partition")
+
+
+@contextmanager
+def partitioned(host: Host, verdict: str) -> Iterator[None]:
+    """The metadata server of `host` cannot reach the controller's REST; Open vSwitch can."""
+    server = host.services.server
+    with partition(host, f"tcp dport {REST_PORT} {verdict}"):
+        wait_for(
+            lambda: not (server.health("/readyz") or {}).get("connected"),
+            "the server to be cut off",
+            diagnose=server.log_tail,
+        )
+        yield

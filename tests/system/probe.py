@@ -10,9 +10,10 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from lab.namespace import Namespace
 from tests.system.packets import HTTP_PORT, METADATA_IP
@@ -177,16 +178,21 @@ class Conversation:
         self.socket.close()
 
 
+P = TypeVar("P", bound=Prober)
+
+
 @contextmanager
 def probing(
-    ledger: Ledger, droplets: dict[str, tuple[Namespace, int | None]]
-) -> Iterator[dict[str, Prober]]:
+    ledger: Ledger,
+    droplets: dict[str, tuple[Namespace, int | None]],
+    prober: Callable[[str, Namespace, Ledger], P] = Prober,
+) -> Iterator[dict[str, P]]:
     """Probers by name meanwhile; each may see its own droplet's secret. Judged at the end."""
     probers = {}
     for who, (namespace, droplet_id) in droplets.items():
         if droplet_id is not None:
             ledger.allow(who, droplet_id)
-        probers[who] = Prober(who, namespace, ledger)
+        probers[who] = prober(who, namespace, ledger)
     try:
         yield probers
     finally:
