@@ -11,7 +11,13 @@ from ryu import cfg
 from ryu.app.wsgi import WSGIApplication
 from ryu.base import app_manager
 from ryu.controller import ofp_event
-from ryu.controller.handler import CONFIG_DISPATCHER, DEAD_DISPATCHER, MAIN_DISPATCHER, set_ev_cls
+from ryu.controller.handler import (
+    CONFIG_DISPATCHER,
+    DEAD_DISPATCHER,
+    HANDSHAKE_DISPATCHER,
+    MAIN_DISPATCHER,
+    set_ev_cls,
+)
 from ryu.lib import hub
 from ryu.ofproto import ofproto_v1_3 as ofp
 
@@ -25,7 +31,7 @@ from ryu_apps.registry.completion import Defaults
 from ryu_apps.settings import SettingsError, read_settings
 from ryu_apps.southbound.listeners import end_with_listener, listen_alone
 from ryu_apps.southbound.news import BarrierDone, FlowList, PortList, PortNews, Refusal
-from ryu_apps.southbound.readback import flow_images, refusal_reason, switch_port
+from ryu_apps.southbound.readback import refusal_reason, switch_port
 from ryu_apps.southbound.switchboard import Switchboard
 from ryu_apps.store import open_store
 from ryu_apps.store.interface import StoreError
@@ -81,9 +87,13 @@ class MetadataController(app_manager.RyuApp):
             hub.kill(thread)
         super().stop()
 
-    @set_ev_cls(ofp_event.EventOFPStateChange, [MAIN_DISPATCHER, DEAD_DISPATCHER])
+    @set_ev_cls(
+        ofp_event.EventOFPStateChange, [HANDSHAKE_DISPATCHER, MAIN_DISPATCHER, DEAD_DISPATCHER]
+    )
     def _state_changed(self, event: ofp_event.EventOFPStateChange) -> None:
-        if event.state == MAIN_DISPATCHER:
+        if event.state == HANDSHAKE_DISPATCHER:
+            self._switchboard.accepted(event.datapath)
+        elif event.state == MAIN_DISPATCHER:
             self._switchboard.connected(event.datapath)
         else:
             self._switchboard.disconnected(event.datapath)
@@ -102,8 +112,7 @@ class MetadataController(app_manager.RyuApp):
     @set_ev_cls(ofp_event.EventOFPFlowStatsReply, MAIN_DISPATCHER)
     def _flow_list(self, event: ofp_event.EventOFPFlowStatsReply) -> None:
         msg = event.msg
-        flows = tuple(flow_images(msg))
-        self._switchboard.deliver(msg.datapath, FlowList(msg.xid, flows, _more(msg)))
+        self._switchboard.deliver(msg.datapath, FlowList(msg.xid, msg.buf, _more(msg)))
 
     @set_ev_cls(ofp_event.EventOFPBarrierReply, MAIN_DISPATCHER)
     def _barrier_reply(self, event: ofp_event.EventOFPBarrierReply) -> None:

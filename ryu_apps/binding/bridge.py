@@ -5,9 +5,19 @@ Transaction that `take` gives. Nothing here sends, waits or reads a clock. A Bri
 one connection; the PortFeed it writes to outlives it.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Set
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 
 from ryu_apps.binding.feed import PortFeed
+from ryu_apps.binding.images import (
+    NO_DIFFERENCE,
+    Codec,
+    Difference,
+    Image,
+    Installed,
+    difference,
+    picked,
+)
 from ryu_apps.binding.port import (
     Denied,
     Lobby,
@@ -22,23 +32,16 @@ from ryu_apps.binding.transaction import Transaction, TransactionDraft
 from ryu_apps.binding.views import PortState, PortView
 from ryu_apps.openflow.flow import Flow
 from ryu_apps.pipeline.addressing import MAX_OFPORT, OfportOutOfRange
-from ryu_apps.pipeline.droplet_flows import BoundPort, droplet_flows, request_flow
 from ryu_apps.pipeline.layout import SHARED_OFPORT, BridgeSettings, MetaPort
+from ryu_apps.pipeline.port_flows import REQUEST, PortFlows
 from ryu_apps.pipeline.shared_flows import shared_flows
-from ryu_apps.pipeline.waiting_flows import waiting_flows
-
-Image = Hashable
-"""A flow as the switch holds it, in whatever form the southbound compares them."""
-
-Installed = Mapping[int, Set[Image]]
-"""The flows of ours found on a switch, by cookie."""
 
 
 class Bridge:
     """The bindings of one switch, for one connection.
 
     `assign(port)` tells who belongs on a port. `installed` is what was found on the switch and
-    `image(flow)` gives the same form of a flow; both serve only the taking over: `learn_ports`,
+    `codec` gives the same form of flows that are wanted. A switch is taken over by `learn_ports`,
     then `adopt_shared`, then `adopt` for each of `ofports`.
     """
 
@@ -48,14 +51,14 @@ class Bridge:
         feed: PortFeed,
         assign: Callable[[SwitchPort], Wanted],
         installed: Installed,
-        image: Callable[[Flow], Image],
+        codec: Codec,
     ) -> None:
         self.settings = settings
         self.feed = feed
         self.meta: MetaPort | None = None
         self.shared_failure: str | None = None
         self._assign = assign
-        self._image = image
+        self._codec = codec
         self._found: dict[int, dict[int, Set[Image]]] = {}
         for cookie, images in installed.items():
             ofport, _ = settings.cookie.owner(cookie)
@@ -64,6 +67,8 @@ class Bridge:
         self._ofports_by_name: dict[str, int] = {}
         self._announced: set[int] = set()
         self._shared: tuple[Flow, ...] = ()
+        self._shared_coming: deque[tuple[Flow, ...]] = deque()
+        self._moved: set[int] = set()
         self._draft = TransactionDraft()
 
     # -- what readers ask ------------------------------------------------------------------------
@@ -76,7 +81,8 @@ class Bridge:
     @property
     def flow_count(self) -> int:
         """How many flows of ours the switch has acknowledged."""
-        return len(self._shared) + sum(len(record.flows) for record in self._records.values())
+        ports = sum(record.flows is not None for record in self._records.values())
+        return len(self._shared) + ports * PortFlows.COUNT
 
     @property
     def awaits_acknowledgement(self) -> bool:
@@ -108,22 +114,16 @@ class Bridge:
             self._record(view.ofport)
 
     def adopt_shared(self) -> None:
-        """Keep the shared flows found on the switch if they are right, else replace them."""
+        """Keep the shared flows found on the switch as far as they are right, mend the others."""
         shared = shared_flows(self.settings, self.meta)
-        found = self._found.pop(SHARED_OFPORT, {})
-        if set(found) == {self.settings.cookie.shared} and (
-            found[self.settings.cookie.shared] == set(map(self._image, shared))
-        ):
-            self._shared = shared
-        else:
-            self._install_shared(found)
+        self._mend_shared(shared, self._found.pop(SHARED_OFPORT, {}))
 
     def adopt(self, ofport: int) -> None:
         """Keep the port's flows found on the switch if they are right, else begin to mend them.
 
         Flows of the same droplet on the same port, with the address and zone it has now, are
-        replaced in place and its connections live on; flows of anyone else are taken away first,
-        and the port starts anew.
+        mended in place, only those that are wrong, and its connections live on; flows of anyone
+        else are taken away first, and the port starts anew.
         """
         record = self._records[ofport]
         found = self._found.pop(ofport, {})
@@ -133,15 +133,14 @@ class Bridge:
             self._advance(record)
             return
         flows = self._flows(ofport, wanted)
-        (images,) = found.values()
-        if self._image(request_flow(flows)) not in images:
+        images = self._codec.port_images(flows)
+        (on_switch,) = found.values()
+        if images[REQUEST] not in on_switch:
             self._advance(record)
             return
         record.occupant = wanted
-        if set(map(self._image, flows)) == images:
+        if not self._mend(record, flows, images, on_switch):
             record.flows, record.phase = flows, Phase.OPEN
-        else:
-            self._install(record, flows)
         self._publish(record, new_binding=self._bound_otherwise(record))
 
     # -- news ------------------------------------------------------------------------------------
@@ -192,28 +191,36 @@ class Bridge:
         """The switch has carried the transaction out."""
         for ofport in done.ofports:
             if ofport == SHARED_OFPORT:
-                shared = self.settings.cookie.shared
-                self._shared = tuple(flow for flow in done.add if flow.cookie == shared)
+                self._shared = self._shared_coming.popleft()
                 continue
             record = self._records[ofport]
-            record.failure = None
             if record.phase is Phase.CLOSING:
-                record.flows, record.held = (), ()
-                record.occupant, record.phase = Nobody(), Phase.IDLE
-                record.zone_clean = True
-            elif record.phase is Phase.FLUSHING:
+                record.flows, record.held = None, ()
+                record.zone_clean, record.phase = True, Phase.IDLE
+                if record.failure and self._wanted(record).identity == record.occupant.identity:
+                    self._publish(record)
+                    continue
+                record.occupant = Nobody()
+            record.failure = None
+            if record.phase is Phase.FLUSHING:
                 record.phase, record.zone_clean = Phase.IDLE, True
             elif record.phase is Phase.OPENING:
-                record.flows, record.coming, record.phase = record.coming, (), Phase.OPEN
+                record.flows, record.coming, record.phase = record.coming, None, Phase.OPEN
                 record.held = (self._cookie(ofport, record.occupant),)
             self._advance(record)
 
-    def failed(self, refused: Transaction, reasons: Mapping[int, str]) -> None:
-        """The switch refused the transaction and did nothing of it, for flows of these ofports.
+    def failed(
+        self, refused: Transaction, reasons: Mapping[int, str], *, undone: bool = True
+    ) -> None:
+        """The switch refused the transaction, for flows of these ofports.
 
         The named ports stay as they were, with the reason to be seen, until there is news of
-        them; the work of the others is begun again.
+        them; the work of the others is begun again. Where it is not `undone` (the switch has no
+        bundles) nobody knows what of it was done: its ports are closed, as what they were and as
+        what they were to become.
         """
+        if SHARED_OFPORT in refused.ofports:
+            self._shared_coming.popleft()
         if SHARED_OFPORT in reasons:
             self.shared_failure = reasons[SHARED_OFPORT]
         elif SHARED_OFPORT in refused.ofports:
@@ -222,7 +229,10 @@ class Bridge:
             if ofport == SHARED_OFPORT:
                 continue
             record = self._records[ofport]
-            record.coming = ()
+            if not undone and record.coming is not None:
+                self._close_uncertain(record, reasons.get(ofport))
+                continue
+            record.coming = None
             record.phase = Phase.OPEN if record.flows else Phase.IDLE
             record.failure = reasons.get(ofport)
             if record.failure is None:
@@ -233,6 +243,68 @@ class Bridge:
             for record in list(self._records.values()):
                 self._advance(record)
 
+    # -- drift -----------------------------------------------------------------------------------
+
+    def begin_check(self) -> None:
+        """The switch is about to tell flows: those of a port that moves meanwhile tell nothing."""
+        still = (Phase.OPEN, Phase.IDLE)
+        self._moved = {o for o, record in self._records.items() if record.phase not in still}
+        if self._shared_coming:
+            self._moved.add(SHARED_OFPORT)
+
+    def cookie_at(self, ofport: int) -> int | None:
+        """The cookie under which the switch should have flows of this ofport."""
+        if ofport == SHARED_OFPORT:
+            return self.settings.cookie.shared
+        record = self._records.get(ofport)
+        return record.flows.cookie if record is not None and record.flows is not None else None
+
+    def port_flows(self) -> list[PortFlows]:
+        """The flows of every open port."""
+        return [record.flows for record in self._records.values() if record.flows is not None]
+
+    def check(self, ofport: int, found: Installed, *, repair: bool = True) -> Difference:
+        """Mend what others did to the flows of one ofport, of which the switch has `found`.
+
+        What is wrong with a binding's own flows is mended in place; flows that name somebody else
+        on its port are taken away with everything of the port, which then starts anew.
+        """
+        if ofport in self._moved:
+            return NO_DIFFERENCE
+        if ofport == SHARED_OFPORT:
+            return self._check_shared(found, repair=repair)
+        record = self._records.get(ofport)
+        if record is not None and record.phase is Phase.OPEN:
+            return self._check_open(record, found, repair=repair)
+        if found and repair:
+            record = self._record(ofport)
+            record.held = tuple(found)
+            self._advance(record)
+        return NO_DIFFERENCE.and_strays(sum(map(len, found.values())))
+
+    def _check_shared(self, found: Installed, *, repair: bool) -> Difference:
+        if self.shared_failure is not None:
+            return NO_DIFFERENCE
+        if repair:
+            return self._mend_shared(self._shared, found)
+        own = found.get(self.settings.cookie.shared, frozenset())
+        return difference([*map(self._codec.image, self._shared)], own)
+
+    def _check_open(self, record: PortRecord, found: Installed, *, repair: bool) -> Difference:
+        flows = record.flows
+        own = found.get(flows.cookie, frozenset())
+        strays = [cookie for cookie in found if cookie != flows.cookie]
+        images = self._codec.port_images(flows)
+        if strays:
+            if repair:
+                record.held = (flows.cookie, *strays)
+                self._close(record)
+            count = sum(len(found[cookie]) for cookie in strays)
+            return difference(images, own).and_strays(count)
+        if repair:
+            return self._mend(record, flows, images, own)
+        return difference(images, own)
+
     # -- one step of one port --------------------------------------------------------------------
 
     def _advance(self, record: PortRecord) -> None:
@@ -242,6 +314,7 @@ class Bridge:
             self._announced.discard(record.ofport)
             record.phase, record.occupant = Phase.IDLE, Nobody()
         if record.phase is Phase.OPEN and wanted.identity != record.occupant.identity:
+            record.failure = None
             self._close(record)
         elif record.phase is Phase.OPEN:
             self._refresh(record, wanted)
@@ -250,6 +323,7 @@ class Bridge:
             record.occupant = wanted
             record.announced = self._publish(record)
         elif record.phase is Phase.IDLE and record.held:
+            record.failure = None
             self._close(record)
         elif record.phase is Phase.IDLE:
             self._start(record, wanted)
@@ -271,7 +345,7 @@ class Bridge:
         else:
             record.phase = Phase.FLUSHING
             self._draft.flush(self.settings.addressing.zone(record.ofport))
-            self._draft.step(record.ofport)
+            self._step(record.ofport)
             self._publish(record)
 
     def _refresh(self, record: PortRecord, wanted: Wanted) -> None:
@@ -283,25 +357,74 @@ class Bridge:
         record.occupant = wanted
         self._publish(record)
 
-    def _install(self, record: PortRecord, flows: tuple[Flow, ...]) -> None:
-        """The port's flows become `flows`, whatever it has now."""
+    def _install(self, record: PortRecord, flows: PortFlows) -> None:
+        """The port's flows become `flows`; those it has already stay as they are."""
+        if record.flows is None:
+            self._draft.delete(record.held)
+            self._draft.add([flows])
+            self._begin_opening(record, flows)
+        else:
+            images = self._codec.port_images(flows)
+            if not self._mend(record, flows, images, set(self._codec.port_images(record.flows))):
+                record.flows = flows
+
+    def _mend(
+        self, record: PortRecord, flows: PortFlows, images: Sequence[Image], found: Set[Image]
+    ) -> Difference:
+        """From the flows `found` under the cookie of `flows` to `flows`; what there was to do."""
+        wrong = difference(images, found)
+        if wrong:
+            self._draft.remove(flows.cookie, wrong.stale)
+            self._draft.add(picked(flows.flows(), wrong.missing))
+            self._begin_opening(record, flows)
+        return wrong
+
+    def _begin_opening(self, record: PortRecord, flows: PortFlows) -> None:
         self._announced.discard(record.ofport)
         record.phase, record.coming, record.zone_clean = Phase.OPENING, flows, False
-        self._draft.replace(record.held, flows)
-        self._draft.step(record.ofport)
+        self._step(record.ofport)
 
-    def _install_shared(self, found: Iterable[int] = ()) -> None:
-        """The shared flows become what they must be; `found` are cookies they had so far."""
-        cookies = {self.settings.cookie.shared, *found}
-        self._draft.replace(cookies, shared_flows(self.settings, self.meta))
-        self._draft.step(SHARED_OFPORT)
+    def _install_shared(self) -> None:
+        """The shared flows become what they must be, whatever they are."""
+        shared = shared_flows(self.settings, self.meta)
+        self._draft.delete([self.settings.cookie.shared])
+        self._draft.add(shared)
+        self._begin_shared(shared)
+
+    def _mend_shared(self, shared: tuple[Flow, ...], found: Installed) -> Difference:
+        """From the flows `found` that belong to no port to `shared`; what there was to do."""
+        cookie = self.settings.cookie.shared
+        strange = [other for other in found if other != cookie]
+        wrong = difference([*map(self._codec.image, shared)], found.get(cookie, frozenset()))
+        if wrong or strange:
+            self._draft.delete(strange)
+            self._draft.remove(cookie, wrong.stale)
+            self._draft.add(picked(shared, wrong.missing))
+            self._begin_shared(shared)
+        else:
+            self._shared = shared
+        return wrong.and_strays(sum(len(found[other]) for other in strange))
+
+    def _begin_shared(self, shared: tuple[Flow, ...]) -> None:
+        self._shared_coming.append(shared)
+        self._step(SHARED_OFPORT)
+
+    def _step(self, ofport: int) -> None:
+        self._draft.step(ofport)
+        self._moved.add(ofport)
 
     def _close(self, record: PortRecord) -> None:
         record.phase = Phase.CLOSING
-        self._draft.replace(record.held, ())
+        self._draft.delete(record.held)
         if record.ofport in self.settings.addressing.ofports:
             self._draft.flush(self.settings.addressing.zone(record.ofport))
-        self._draft.step(record.ofport)
+        self._step(record.ofport)
+
+    def _close_uncertain(self, record: PortRecord, failure: str | None) -> None:
+        """Close a port that may have any of its old and new flows."""
+        record.held = tuple({*record.held, record.coming.cookie})
+        record.flows, record.coming, record.failure = None, None, failure
+        self._close(record)
 
     # -- what follows from what ------------------------------------------------------------------
 
@@ -322,13 +445,13 @@ class Bridge:
             return Denied(str(error))
         return wanted
 
-    def _flows(self, ofport: int, occupant: Wanted) -> tuple[Flow, ...]:
+    def _flows(self, ofport: int, occupant: Wanted) -> PortFlows:
         if self.meta is None:
             raise RuntimeError(f"ofport {ofport} was to be opened on a bridge without meta0")
         if isinstance(occupant, Tenant):
-            bound = BoundPort(ofport, occupant.claim.mac, occupant.claim.droplet_id)
-            return droplet_flows(self.settings, self.meta, bound)
-        return waiting_flows(self.settings, self.meta, ofport)
+            claim = occupant.claim
+            return PortFlows(self.settings, self.meta, ofport, claim.droplet_id, claim.mac)
+        return PortFlows(self.settings, self.meta, ofport)
 
     def _cookie(self, ofport: int, occupant: Tenant | Lobby) -> int:
         droplet_id, _ = occupant.identity

@@ -6,7 +6,7 @@ Values and one small mutable record; the steps themselves are in `bridge.py`.
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from ryu_apps.openflow.flow import Flow
+from ryu_apps.pipeline.port_flows import PortFlows
 from ryu_apps.registry.claims import Claim
 
 
@@ -90,8 +90,8 @@ class PortRecord:
     port: SwitchPort | None = None
     phase: Phase = Phase.IDLE
     occupant: Wanted = field(default_factory=Nobody)
-    flows: tuple[Flow, ...] = ()
-    coming: tuple[Flow, ...] = ()
+    flows: PortFlows | None = None
+    coming: PortFlows | None = None
     held: tuple[int, ...] = ()
     zone_clean: bool = False
     announced: int = 0

@@ -4,7 +4,7 @@ The talk: "map the 16 bits OVS openflow port, ofPort 2 => 100.127.0.2", with the
 conntrack zone. The zone base lets several bridges share one datapath.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 
 # OFPP_MAX of Open vSwitch is 0xff00; ofports are below it, 0 is none.
@@ -27,26 +27,27 @@ class Addressing:
 
     hv_local_subnet: IPv4Network
     zone_base: int = 0
+    # Both asked for several times for each port: what `ofports` and `hv_local` come to.
+    _limit: int = field(init=False, repr=False, compare=False)
+    _network: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.hv_local_subnet.num_addresses < 4:
             raise ValueError(f"hv_local_subnet {self.hv_local_subnet} holds no ofport")
         if not 0 <= self.zone_base < MAX_ZONE:
             raise ValueError(f"zone_base {self.zone_base} is not in 0..{MAX_ZONE - 1}")
+        last = self.hv_local_subnet.num_addresses - 2
+        object.__setattr__(self, "_limit", min(MAX_OFPORT, last, MAX_ZONE - self.zone_base))
+        object.__setattr__(self, "_network", int(self.hv_local_subnet.network_address))
 
     @property
     def ofports(self) -> range:
         """Every ofport that has an address and a zone."""
-        limit = min(
-            MAX_OFPORT,
-            self.hv_local_subnet.num_addresses - 2,
-            MAX_ZONE - self.zone_base,
-        )
-        return range(1, limit + 1)
+        return range(1, self._limit + 1)
 
     def hv_local(self, ofport: int) -> IPv4Address:
         """The address the metadata server sees for `ofport`; raises OfportOutOfRange."""
-        return self.hv_local_subnet.network_address + self._checked(ofport)
+        return IPv4Address(self._network + self._checked(ofport))
 
     def zone(self, ofport: int) -> int:
         """The ct zone of `ofport`; raises OfportOutOfRange."""
@@ -54,7 +55,7 @@ class Addressing:
 
     def ofport_of(self, address: IPv4Address) -> int:
         """The ofport behind an hv-local address; raises OfportOutOfRange for any other address."""
-        ofport = int(address) - int(self.hv_local_subnet.network_address)
+        ofport = int(address) - self._network
         if ofport not in self.ofports:
             raise OfportOutOfRange(f"{address} is no hv-local address of {self.hv_local_subnet}")
         return ofport
@@ -81,7 +82,7 @@ class Addressing:
         return range(self.zone_base + ofports.start, self.zone_base + ofports.stop)
 
     def _checked(self, ofport: int) -> int:
-        if ofport not in self.ofports:
+        if not 1 <= ofport <= self._limit:
             raise OfportOutOfRange(
                 f"ofport {ofport} is not in 1..{self.ofports.stop - 1}, what hv_local_subnet "
                 f"{self.hv_local_subnet} and zone_base {self.zone_base} leave room for"

@@ -59,11 +59,6 @@ def droplet_flows(settings: BridgeSettings, meta: MetaPort, port: BoundPort) -> 
     )
 
 
-def request_flow(flows: tuple[Flow, ...]) -> Flow:
-    """N1 among a port's flows: it alone says who is on it, with which address and zone."""
-    return flows[2]
-
-
 def _arp_for_droplet(
     settings: BridgeSettings, meta: MetaPort, port: BoundPort, cookie: int
 ) -> Flow:

@@ -15,6 +15,7 @@ from ryu.ofproto.ofproto_protocol import ProtocolDesc
 from ryu_apps.openflow import actions as act
 from ryu_apps.openflow.flow import Flow
 from ryu_apps.openflow.match import PROTOCOLS, Match
+from ryu_apps.pipeline.layout import CookieMark
 
 # nicira-ext.h: NXT_CT_FLUSH_ZONE. It has no reply; a barrier tells when it is done.
 NXT_CT_FLUSH_ZONE = 29
@@ -24,6 +25,9 @@ NX_CT_F_COMMIT = 1 << 0
 NX_CT_RECIRC_NONE = 0xFF
 # nicira-ext.h: enum nx_nat_flags.
 NX_NAT_F_SRC = 1 << 0
+
+# All flow-mods of a bundle take effect at once, as if one after the other.
+BUNDLE_FLAGS = ofp.ONF_BF_ATOMIC | ofp.ONF_BF_ORDERED
 
 _FLOW_MOD_FIXED = ofp.OFP_FLOW_MOD_SIZE - ofp.OFP_MATCH_SIZE
 
@@ -46,12 +50,20 @@ _FIELD_NAMES = {
 
 
 class Image(NamedTuple):
-    """A flow entry as bytes, the same whether it was encoded here or told by a switch."""
+    """A flow entry as bytes, the same whether it was encoded here or told by a switch.
+
+    `match` are its OXM fields in the order of their bytes.
+    """
 
     table: int
     priority: int
-    match: tuple[bytes, ...]
+    match: bytes
     instructions: bytes
+
+    @property
+    def key(self) -> tuple[int, int, bytes]:
+        """What tells the entry from others of its switch."""
+        return self[:3]
 
 
 def image(flow: Flow) -> Image:
@@ -59,7 +71,8 @@ def image(flow: Flow) -> Image:
     message = add_flow(_OPENFLOW_13, flow)
     message.set_xid(0)
     message.serialize()
-    return image_at(message.buf, _FLOW_MOD_FIXED, len(message.buf), flow.table, flow.priority)
+    buffer = bytes(message.buf)
+    return image_at(buffer, _FLOW_MOD_FIXED, len(buffer), flow.table, flow.priority)
 
 
 def image_at(buffer: bytes, match_at: int, end: int, table: int, priority: int) -> Image:
@@ -71,10 +84,11 @@ def image_at(buffer: bytes, match_at: int, end: int, table: int, priority: int) 
     fields, position, fields_end = [], match_at + 4, match_at + length
     while position < fields_end:
         following = position + 4 + buffer[position + 3]
-        fields.append(bytes(buffer[position:following]))
+        fields.append(buffer[position:following])
         position = following
-    instructions = bytes(buffer[match_at + (length + 7) // 8 * 8 : end])
-    return Image(table, priority, tuple(sorted(fields)), instructions)
+    instructions = buffer[match_at + (length + 7) // 8 * 8 : end]
+    fields.sort()
+    return Image(table, priority, b"".join(fields), instructions)
 
 
 def add_flow(datapath: ProtocolDesc, flow: Flow) -> parser.OFPFlowMod:
@@ -104,6 +118,47 @@ def delete_flows(datapath: ProtocolDesc, cookie: int, mask: int) -> parser.OFPFl
         out_group=ofp.OFPG_ANY,
         match=parser.OFPMatch(),
     )
+
+
+def remove_flow(datapath: ProtocolDesc, cookie: int, image: Image) -> parser.OFPFlowMod:
+    """Delete the one flow with the key of `image`, if it has this cookie."""
+    message = _Removal(
+        datapath,
+        command=ofp.OFPFC_DELETE_STRICT,
+        table_id=image.table,
+        priority=image.priority,
+        cookie=cookie,
+        cookie_mask=CookieMark.EXACT,
+        out_port=ofp.OFPP_ANY,
+        out_group=ofp.OFPG_ANY,
+        match=parser.OFPMatch(),
+    )
+    message.fields = image.match
+    return message
+
+
+class _Removal(parser.OFPFlowMod):
+    """A flow-mod whose match is given as OXM fields, as they are on the wire."""
+
+    fields = b""
+
+    def _serialize_body(self) -> None:
+        super()._serialize_body()
+        length = 4 + len(self.fields)
+        head = struct.pack("!HH", ofp.OFPMT_OXM, length)
+        self.buf[_FLOW_MOD_FIXED:] = head + self.fields + bytes(-length % 8)
+
+
+def bundled(
+    datapath: ProtocolDesc, bundle_id: int, message: parser.OFPFlowMod
+) -> parser.ONFBundleAddMsg:
+    """The message as one of a bundle."""
+    return parser.ONFBundleAddMsg(datapath, bundle_id, BUNDLE_FLAGS, message, [])
+
+
+def bundle_control(datapath: ProtocolDesc, bundle_id: int, kind: int) -> parser.ONFBundleCtrlMsg:
+    """Open, commit or discard a bundle: `kind` is ONF extension 230's ONF_BCT_*."""
+    return parser.ONFBundleCtrlMsg(datapath, bundle_id, kind, BUNDLE_FLAGS, [])
 
 
 def flows_request(datapath: ProtocolDesc, cookie: int, mask: int) -> parser.OFPFlowStatsRequest:

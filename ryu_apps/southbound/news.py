@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ryu_apps.binding.port import SwitchPort
-from ryu_apps.southbound.encode import Image
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +25,10 @@ class PortList:
 
 @dataclass(frozen=True, slots=True)
 class FlowList:
-    """A part of the answer to our request for all flows of ours."""
+    """A part of the answer to a request of ours for flows: the message as it came."""
 
     xid: int
-    flows: tuple[tuple[int, Image], ...]
+    message: bytes
     more: bool
 
 

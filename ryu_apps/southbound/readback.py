@@ -3,12 +3,13 @@
 import struct
 
 from ryu.ofproto import ofproto_v1_3 as ofp
-from ryu.ofproto.ofproto_v1_3_parser import OFPErrorMsg, OFPFlowStatsReply, OFPPort
+from ryu.ofproto.ofproto_v1_3_parser import OFPErrorMsg, OFPPort
 
 from ryu_apps.binding.port import SwitchPort
 from ryu_apps.southbound.encode import Image, image_at
 
-_FLOW_STATS = struct.Struct(ofp.OFP_FLOW_STATS_0_PACK_STR)
+# struct ofp_flow_stats up to its counters: length, table_id, priority and cookie.
+_FLOW_STATS = struct.Struct("!HBx8xH10xQ")
 
 
 def switch_port(port: OFPPort) -> SwitchPort:
@@ -19,15 +20,14 @@ def switch_port(port: OFPPort) -> SwitchPort:
     return SwitchPort(port.port_no, name, port.hw_addr.lower())
 
 
-def flow_images(reply: OFPFlowStatsReply) -> list[tuple[int, Image]]:
-    """The (cookie, image) of each flow in one multipart reply, read from its bytes."""
+def flow_images(reply: bytes) -> list[tuple[int, Image]]:
+    """The (cookie, image) of each flow in one multipart reply."""
     flows = []
-    position, end = ofp.OFP_MULTIPART_REPLY_SIZE, reply.msg_len
+    position, end = ofp.OFP_MULTIPART_REPLY_SIZE, len(reply)
     while position < end:
-        stats = _FLOW_STATS.unpack_from(reply.buf, position)
-        length, table, priority, cookie = stats[0], stats[1], stats[4], stats[8]
+        length, table, priority, cookie = _FLOW_STATS.unpack_from(reply, position)
         match_at = position + ofp.OFP_FLOW_STATS_0_SIZE
-        flows.append((cookie, image_at(reply.buf, match_at, position + length, table, priority)))
+        flows.append((cookie, image_at(reply, match_at, position + length, table, priority)))
         position += length
     return flows
 

@@ -6,8 +6,7 @@ two things at once although sending may yield to other green threads.
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
 from time import monotonic
 from typing import TypeVar
 
@@ -15,7 +14,6 @@ from ryu.controller.controller import Datapath
 from ryu.lib import hub
 from ryu.ofproto import ofproto_v1_3 as ofp
 from ryu.ofproto import ofproto_v1_3_parser as parser
-from ryu.ofproto.ofproto_parser import MsgBase
 from ryu.ofproto.ofproto_v1_3_parser import OFPMultipartRequest
 
 from ryu_apps.binding.bridge import Bridge
@@ -25,6 +23,7 @@ from ryu_apps.binding.transaction import Transaction
 from ryu_apps.binding.views import SwitchState
 from ryu_apps.pipeline.layout import CookieMark
 from ryu_apps.southbound import encode
+from ryu_apps.southbound.forms import Codec
 from ryu_apps.southbound.news import (
     Acknowledged,
     BarrierDone,
@@ -36,13 +35,14 @@ from ryu_apps.southbound.news import (
     Reconsider,
     Refusal,
 )
+from ryu_apps.southbound.raw import expect_flows
+from ryu_apps.southbound.readback import flow_images
+from ryu_apps.southbound.sending import Sender, SwitchFault
 
 LOG = logging.getLogger(__name__)
 
 # How much is computed or encoded before other green threads get their turn.
 SLICE = 16
-
-_ATOMIC_ORDERED = ofp.ONF_BF_ATOMIC | ofp.ONF_BF_ORDERED
 
 # How often leases of silent followers are looked at while a binding waits for them, in seconds.
 LEASE_CHECK = 0.5
@@ -51,33 +51,8 @@ LEASE_CHECK = 0.5
 Part = TypeVar("Part", FlowList, PortList)
 
 
-class SwitchFault(Exception):
-    """The switch refused what it must accept; the connection is closed and begun anew."""
-
-
 class _ConnectionGone(Exception):
     """Ends the session's thread."""
-
-
-@dataclass(slots=True)
-class _Sent:
-    """A transaction under way.
-
-    `culprits` maps the xid of each flow-mod to the ofport whose flow it adds; a refusal of any
-    other message of the transaction is nobody's in particular.
-    """
-
-    transaction: Transaction
-    bundle_id: int = 0
-    xids: list[int] = field(default_factory=list)
-    culprits: dict[int, int] = field(default_factory=dict)
-    refusals: dict[int, str] = field(default_factory=dict)
-    fault: str | None = None
-
-    @property
-    def refused(self) -> bool:
-        """Whether the switch refused any message of it so far."""
-        return bool(self.refusals) or self.fault is not None
 
 
 class Session:
@@ -89,17 +64,20 @@ class Session:
         switch: Switch,
         fleet: Fleet,
         tell: Callable[[Iterable[int], str], None],
+        accepted: float,
     ) -> None:
         self.datapath = datapath
         self.switch = switch
         self.bridge: Bridge | None = None
         self._fleet = fleet
         self._tell = tell
+        self._accepted: float | None = accepted
         self._inbox: hub.Queue = hub.Queue()
-        self._under_way: dict[int, tuple[_Sent, Callable[[_Sent], None]]] = {}
-        self._sent_by_xid: dict[int, _Sent] = {}
         self._proofs: dict[int, Callable[[], None]] = {}
-        self._bundle_id = 0
+        self._codec = Codec(switch.settings)
+        self._sender = Sender(
+            datapath, self._codec, switch.settings.cookie, self._completed, self._failed
+        )
         self._thread = hub.spawn(self._run)
 
     def deliver(self, news: object) -> None:
@@ -146,9 +124,17 @@ class Session:
         transaction = bridge.take()
         if transaction is not None:
             self._send(transaction)
-        busy = self._under_way or bridge.awaits_acknowledgement
+        busy = self._sender.busy or bridge.awaits_acknowledgement
         self.switch.state = SwitchState.SYNCING if busy else SwitchState.IN_SYNC
         self.switch.reason = bridge.shared_failure
+        if not busy and self._accepted is not None:
+            LOG.info(
+                "switch %016x: in sync %.3f s after it connected, %d flows",
+                self.switch.dpid,
+                monotonic() - self._accepted,
+                bridge.flow_count,
+            )
+            self._accepted = None
 
     def _handle(self, news: object) -> None:
         bridge = self._bridge()
@@ -184,7 +170,7 @@ class Session:
             switch.feed,
             lambda port: self._fleet.assign(switch, port),
             installed,
-            encode.image,
+            self._codec,
         )
         bridge.learn_ports(ports)
         self._fleet.connected(switch, bridge)
@@ -199,31 +185,34 @@ class Session:
     def _ask_flows(self) -> dict[int, set[encode.Image]]:
         shared = self.switch.settings.cookie.shared
         request = encode.flows_request(self.datapath, shared, CookieMark.MASK)
+        self.datapath.set_xid(request)
+        expect_flows(self.datapath, request.xid)
         installed: dict[int, set[encode.Image]] = defaultdict(set)
         for part in self._ask(request, FlowList):
-            for cookie, image in part.flows:
+            for cookie, image in flow_images(part.message):
                 installed[cookie].add(image)
+            hub.sleep(0)
         return installed
 
     def _ask_ports(self) -> list[SwitchPort]:
         request = parser.OFPPortDescStatsRequest(self.datapath, 0)
         return [port for part in self._ask(request, PortList) for port in part.ports]
 
-    def _ask(self, request: OFPMultipartRequest, kind: type[Part]) -> list[Part]:
-        """Send a multipart request and collect its parts.
+    def _ask(self, request: OFPMultipartRequest, kind: type[Part]) -> Iterator[Part]:
+        """Send a multipart request; the parts of its answer as they come.
 
         News of ports that comes before the list of ports is older than the list; registrations
         are looked up when the ports are adopted. So nothing else is kept meanwhile.
         """
         self.datapath.send_msg(request)
-        parts: list[Part] = []
-        while not parts or parts[-1].more:
+        more = True
+        while more:
             news = self._next()
             if isinstance(news, kind) and news.xid == request.xid:
-                parts.append(news)
+                more = news.more
+                yield news
             elif isinstance(news, Refusal) and news.xid == request.xid:
                 raise SwitchFault(f"refused {type(request).__name__}: {news.reason}")
-        return parts
 
     def _sight_all(self, bridge: Bridge) -> None:
         names = set(bridge.port_names())
@@ -247,115 +236,32 @@ class Session:
     def _barrier_done(self, xid: int) -> None:
         if xid in self._proofs:
             self._proofs.pop(xid)()
-        sent, then = self._under_way.pop(xid, (None, None))
-        if sent is not None and then is not None:
-            then(sent)
+        self._sender.barrier_done(xid)
 
     def _refused(self, xid: int, reason: str) -> None:
-        sent = self._sent_by_xid.get(xid)
-        if sent is None:
+        if not self._sender.refused(xid, reason):
             LOG.error("switch %016x: refused xid %#x: %s", self.switch.dpid, xid, reason)
-        elif xid in sent.culprits:
-            sent.refusals[sent.culprits[xid]] = reason
-        else:
-            sent.fault = reason
-
-    # -- sending ---------------------------------------------------------------------------------
 
     def _send(self, transaction: Transaction) -> None:
-        """Begin the transaction; each step waits for the barrier after the one before."""
         LOG.info(
-            "switch %016x: %d bindings deleted, %d flows added, %d zones flushed, for ofports %s",
+            "switch %016x: %d bindings and %d flows deleted, %d flows added, %d zones flushed, "
+            "for ofports %s",
             self.switch.dpid,
             len(transaction.delete_cookies),
+            len(transaction.remove),
             len(transaction.add),
             len(transaction.flush_zones),
             _shortened(transaction.ofports),
         )
-        sent = _Sent(transaction)
-        if transaction.delete_cookies or transaction.add:
-            self._stage(sent)
-        else:
-            self._flush(sent)
+        self._sender.send(transaction)
 
-    def _stage(self, sent: _Sent) -> None:
-        """Put all flow-mods into one atomic, ordered bundle (ONF extension 230).
+    def _completed(self, transaction: Transaction) -> None:
+        self._bridge().completed(transaction)
 
-        A message that is refused as it is added is only left out of the bundle, so the bundle must
-        not be committed before the switch has looked at each.
-        """
-        dp, transaction, cookie = self.datapath, sent.transaction, self.switch.settings.cookie
-        self._bundle_id = sent.bundle_id = self._bundle_id % 0xFFFFFFFF + 1
-        self._send_control(sent, ofp.ONF_BCT_OPEN_REQUEST)
-        for cookie_gone in transaction.delete_cookies:
-            message = encode.delete_flows(dp, cookie_gone, CookieMark.EXACT)
-            self._send_bundled(sent, message, None)
-        for count, flow in enumerate(transaction.add):
-            ofport, _ = cookie.owner(flow.cookie)
-            self._send_bundled(sent, encode.add_flow(dp, flow), ofport)
-            if count % SLICE == 0:
-                hub.sleep(0)
-        self._fence(sent, self._commit)
-
-    def _commit(self, sent: _Sent) -> None:
-        if sent.refused:
-            self._send_control(sent, ofp.ONF_BCT_DISCARD_REQUEST)
-            self._fail(sent)
-        else:
-            self._send_control(sent, ofp.ONF_BCT_COMMIT_REQUEST)
-            self._fence(sent, self._flush)
-
-    def _flush(self, sent: _Sent) -> None:
-        if sent.refused:
-            self._fail(sent)
-        elif sent.transaction.flush_zones:
-            for zone in sent.transaction.flush_zones:
-                self._send_part_of(sent, encode.flush_zone(self.datapath, zone))
-            self._fence(sent, self._complete)
-        else:
-            self._complete(sent)
-
-    def _complete(self, sent: _Sent) -> None:
-        if sent.refused:
-            self._fail(sent)
-        else:
-            self._forget(sent)
-            self._bridge().completed(sent.transaction)
-
-    def _fail(self, sent: _Sent) -> None:
-        self._forget(sent)
-        if not sent.refusals:
-            raise SwitchFault(sent.fault)
-        for ofport, reason in sent.refusals.items():
+    def _failed(self, transaction: Transaction, reasons: dict[int, str], undone: bool) -> None:
+        for ofport, reason in reasons.items():
             LOG.error("switch %016x: ofport %d: flow refused: %s", self.switch.dpid, ofport, reason)
-        self._bridge().failed(sent.transaction, sent.refusals)
-
-    def _forget(self, sent: _Sent) -> None:
-        for xid in sent.xids:
-            del self._sent_by_xid[xid]
-
-    def _fence(self, sent: _Sent, then: Callable[[_Sent], None]) -> None:
-        """Go on with `then` when the switch has done all so far."""
-        barrier = parser.OFPBarrierRequest(self.datapath)
-        self.datapath.set_xid(barrier)
-        self._under_way[barrier.xid] = (sent, then)
-        self.datapath.send_msg(barrier)
-
-    def _send_control(self, sent: _Sent, kind: int) -> None:
-        message = parser.ONFBundleCtrlMsg(self.datapath, sent.bundle_id, kind, _ATOMIC_ORDERED, [])
-        self._send_part_of(sent, message)
-
-    def _send_bundled(self, sent: _Sent, inner: parser.OFPFlowMod, ofport: int | None) -> None:
-        message = parser.ONFBundleAddMsg(self.datapath, sent.bundle_id, _ATOMIC_ORDERED, inner, [])
-        self._send_part_of(sent, message)
-        if ofport is not None:
-            sent.culprits[message.xid] = ofport
-
-    def _send_part_of(self, sent: _Sent, message: MsgBase) -> None:
-        self.datapath.set_xid(message)
-        sent.xids.append(message.xid)
-        self._sent_by_xid[message.xid] = sent
-        self.datapath.send_msg(message)
+        self._bridge().failed(transaction, reasons, undone=undone)
 
 
 def _shortened(ofports: tuple[int, ...]) -> str:

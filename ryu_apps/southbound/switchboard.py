@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from time import monotonic
 from typing import Protocol
+from weakref import WeakKeyDictionary
 
 from ryu.controller.controller import Datapath
 from ryu.lib import hub
@@ -44,8 +45,13 @@ class Switchboard:
         self._sessions: dict[Datapath, Session] = {}
         self._by_dpid: dict[int, Session] = {}
         self._refused: dict[Datapath, Switch] = {}
+        self._accepted: WeakKeyDictionary[Datapath, float] = WeakKeyDictionary()
 
     # -- from the switches -----------------------------------------------------------------------
+
+    def accepted(self, datapath: Datapath) -> None:
+        """Somebody connected; the handshake begins."""
+        self._accepted[datapath] = monotonic()
 
     def connected(self, datapath: Datapath) -> None:
         """A switch has finished its handshake."""
@@ -63,7 +69,8 @@ class Switchboard:
         LOG.info("switch %016x connected from %s", switch.dpid, switch.host)
         self._fleet.expect_servers(switch, monotonic())
         switch.state, switch.reason = SwitchState.SYNCING, None
-        session = Session(datapath, switch, self._fleet, self._tell)
+        accepted = self._accepted.get(datapath, monotonic())
+        session = Session(datapath, switch, self._fleet, self._tell, accepted)
         self._sessions[datapath] = self._by_dpid[switch.dpid] = session
         hub.spawn(self._check_fail_mode, datapath, switch)
 

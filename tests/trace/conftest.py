@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 
+from lab.dummy_openvswitch import DummyOvs
 from tests.droplets import META
-from tests.trace.dummy_ovs import DummyBridge, DummyOvs
+from tests.trace.dummy_ovs import DummyBridge
 from tests.trace.path import BRIDGES, OWNER, PORTS, Path
 
 MakeBridge = Callable[[Iterable[int]], DummyBridge]

@@ -87,7 +87,7 @@ class OpenFlow13:
     def images(self, cookie: int = 0, mask: int = 0) -> list[tuple[int, encode.Image]]:
         """The (cookie, image) of every flow whose cookie is `cookie` under `mask`."""
         answers = self.ask(encode.flows_request(self.datapath, cookie, mask))
-        return [image for answer in answers for image in flow_images(answer)]
+        return [image for answer in answers for image in flow_images(answer.buf)]
 
     def add(self, *flows: Flow) -> None:
         """Add flows; the switch must not object."""

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from tests.trace.dummy_ovs import DummyOvs
+from lab.dummy_openvswitch import DummyOvs
 
 
 def test_nothing_is_left_of_a_private_open_vswitch():

@@ -13,6 +13,7 @@ from ryu_apps.binding.bridge import Bridge
 from ryu_apps.binding.fleet import Claims, Fleet
 from ryu_apps.binding.transaction import Transaction
 from ryu_apps.pipeline.layout import BridgeSettings
+from tests.world.codec import CODEC
 from tests.world.switch import (
     Appeared,
     Changed,
@@ -99,13 +100,13 @@ class SimulatedController:
         self._inboxes[dpid].clear()
         installed: dict[int, set[object]] = {}
         for flow in wire.ours():
-            installed.setdefault(flow.cookie, set()).add(flow)
+            installed.setdefault(flow.cookie, set()).add(CODEC.image(flow))
         bridge = Bridge(
             switch.settings,
             switch.feed,
             lambda port: self.fleet.assign(switch, port),
             installed,
-            lambda flow: flow,
+            CODEC,
         )
         bridge.learn_ports(wire.ports.values())
         self.fleet.connected(switch, bridge)
@@ -193,7 +194,7 @@ class SimulatedController:
     def _begin(self, dpid: int, transaction: Transaction) -> None:
         self._number += 1
         work = self._transactions[self._number] = _Work(transaction)
-        if transaction.delete_cookies or transaction.add:
+        if transaction.changes_flows:
             work.step = _Step.STAGED
             self._wires[dpid].send(Stage(self._number, transaction), Fence(self._number))
         else:

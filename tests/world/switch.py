@@ -212,6 +212,9 @@ class ReferenceSwitch:
                 return
         for cookie in bundle.delete_cookies:
             self.flows = {key: flow for key, flow in self.flows.items() if flow.cookie != cookie}
+        for cookie, image in bundle.remove:
+            if image.key in self.flows and self.flows[image.key].cookie == cookie:
+                del self.flows[image.key]
         for flow in bundle.add:
             self.flows[flow.key] = flow
 

@@ -13,6 +13,7 @@ from ryu_apps.pipeline.layout import BridgeSettings
 from ryu_apps.pipeline.shared_flows import shared_flows
 from ryu_apps.registry.claims import Claim
 from tests.droplets import META, STANDALONE
+from tests.world.codec import CODEC
 
 MAC = "a6:a4:8e:4a:e8:70"
 OTHER_MAC = "a6:a4:8e:4a:e8:71"
@@ -111,8 +112,8 @@ class DrivenBridge:
     def _bridge(self, installed: Iterable[Flow]) -> Bridge:
         found: dict[int, set[Flow]] = {}
         for flow in installed:
-            found.setdefault(flow.cookie, set()).add(flow)
-        return Bridge(self.settings, self.feed, self._assign, found, lambda flow: flow)
+            found.setdefault(flow.cookie, set()).add(CODEC.image(flow))
+        return Bridge(self.settings, self.feed, self._assign, found, CODEC)
 
     def _assign(self, port: SwitchPort) -> Wanted:
         if port.name in self.claims:

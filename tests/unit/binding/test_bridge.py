@@ -234,7 +234,15 @@ class TestInPlace:
         binding = serving.view(1).binding
         serving.register("tap1", 7, OTHER_MAC, revision=2)
         change = serving.news("tap1")
-        assert change == Transaction((cookie_of(1, 7),), flows_of(1, 7, OTHER_MAC), (), (1,))
+        same = set(flows_of(1, 7)) & set(flows_of(1, 7, OTHER_MAC))
+        assert set(change.add) == set(flows_of(1, 7, OTHER_MAC)) - same
+        assert len(same) == 1, "L1 does not know the MAC: it stays, with its counters"
+        keys = {flow.key for flow in change.add}
+        gone = {flow.key for flow in flows_of(1, 7)} - keys - {flow.key for flow in same}
+        assert {(cookie, image.key) for cookie, image in change.remove} == {
+            (cookie_of(1, 7), key) for key in gone
+        }
+        assert (change.delete_cookies, change.flush_zones, change.ofports) == ((), (), (1,))
         assert serving.done(change) is None
         assert serving.state(1) == (PortState.SERVING, 7)
         assert serving.view(1).binding == binding

@@ -11,7 +11,7 @@ from ryu_apps.openflow.flow import Flow
 from ryu_apps.openflow.match import Match
 from ryu_apps.pipeline.addressing import Addressing
 from ryu_apps.pipeline.droplet_flows import BoundPort, droplet_flows
-from ryu_apps.pipeline.layout import MetaPort
+from ryu_apps.pipeline.layout import SHARED_OFPORT, MetaPort
 from ryu_apps.pipeline.shared_flows import shared_flows
 from ryu_apps.pipeline.waiting_flows import waiting_flows
 from tests.droplets import META, STANDALONE
@@ -49,20 +49,27 @@ class TestAfterARestartOfTheController:
         driven.connect(META_PORT, tap(1), installed=[*SHARED, *flows_of(1, 7)])
         assert driven.vanished(1) == Transaction((cookie_of(1, 7),), (), (1,), (1,))
 
-    def test_wrong_shared_flows_are_replaced_in_one_go(self, driven: DrivenBridge):
+    def test_wrong_shared_flows_are_replaced_in_one_go_and_the_others_stay(
+        self, driven: DrivenBridge
+    ):
         other = shared_flows(STANDALONE, MetaPort(META.ofport, OTHER_MAC))
         asked = driven.connect(META_PORT, installed=other)
-        assert asked == Transaction((STANDALONE.cookie.shared,), SHARED, (), asked.ofports)
+        assert set(asked.add) == set(SHARED) - set(other)
+        gone = {flow.key for flow in other} - {flow.key for flow in SHARED}
+        assert {image.key for _, image in asked.remove} == gone
+        assert {cookie for cookie, _ in asked.remove} == {STANDALONE.cookie.shared}
+        assert (asked.delete_cookies, asked.flush_zones) == ((), ())
 
     def test_a_missing_shared_flow_is_noticed(self, driven: DrivenBridge):
         asked = driven.connect(META_PORT, installed=SHARED[1:])
-        assert asked.add == SHARED
+        assert asked == Transaction(add=SHARED[:1], ofports=(SHARED_OFPORT,))
 
     @pytest.mark.parametrize("broken", [lambda f: f[:-1], lambda f: (f[0], *f[2:])])
     def test_a_droplet_s_own_flows_are_mended_in_place(self, driven: DrivenBridge, broken: object):
         found = broken(flows_of(1, 7))
         asked = driven.connect(META_PORT, tap(1), installed=[*SHARED, *found])
-        assert asked == Transaction((cookie_of(1, 7),), flows_of(1, 7), (), (1,))
+        lost = tuple(flow for flow in flows_of(1, 7) if flow not in found)
+        assert asked == Transaction((), lost, (), (1,))
         assert driven.done(asked) is None
         assert driven.state(1) == (PortState.SERVING, 7)
 
@@ -133,7 +140,10 @@ class TestAfterARestartOfTheController:
 
     def test_without_meta0_the_found_flows_go(self, driven: DrivenBridge):
         asked = driven.connect(tap(1), installed=[*SHARED, *flows_of(1, 7)])
-        assert set(asked.delete_cookies) == {STANDALONE.cookie.shared, cookie_of(1, 7)}
+        assert asked.delete_cookies == (cookie_of(1, 7),)
+        assert {image.key for _, image in asked.remove} == {
+            flow.key for flow in set(SHARED) - set(shared_flows(STANDALONE, None))
+        }
         driven.settle(asked)
         assert driven.view(1).state is PortState.ERROR
 

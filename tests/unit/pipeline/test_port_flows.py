@@ -9,8 +9,9 @@ import pytest
 from ryu_apps.openflow.actions import Action, Ct, InPort, Load, Move, Output, SetDlDst
 from ryu_apps.openflow.flow import Flow
 from ryu_apps.pipeline.addressing import Addressing, OfportOutOfRange
-from ryu_apps.pipeline.droplet_flows import BoundPort, droplet_flows, request_flow
+from ryu_apps.pipeline.droplet_flows import BoundPort, droplet_flows
 from ryu_apps.pipeline.layout import BridgeSettings, MetaPort, Pipeline, Priority
+from ryu_apps.pipeline.port_flows import REQUEST
 from ryu_apps.pipeline.waiting_flows import waiting_flows
 from tests.droplets import ALL_SETTINGS, EMBEDDED, META, MOVED, STANDALONE, TALK
 
@@ -178,8 +179,8 @@ def test_other_settings_go_all_the_way_through():
 
 
 def test_n1_is_told_from_the_others():
-    assert request_flow(droplet_flows(STANDALONE, META, TALK)) == droplet()["N1"]
-    assert request_flow(waiting_flows(STANDALONE, META, TALK.ofport)) == waiting()["N1"]
+    assert droplet_flows(STANDALONE, META, TALK)[REQUEST] == droplet()["N1"]
+    assert waiting_flows(STANDALONE, META, TALK.ofport)[REQUEST] == waiting()["N1"]
 
 
 def test_n1_tells_the_droplet_the_address_and_the_zone_apart():

@@ -1,0 +1,162 @@
+"""When to look whether a switch still has our flows, and how often to mend what others broke.
+
+Pure: time is an argument, in seconds of one monotonic clock, but for `at`, the time of day.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+from enum import Enum, auto
+
+# With a flow monitor the switch tells of every change, and looking is a net; without one it is all
+# there is. A count is cheap for switch and controller, reading all flows back is not.
+COUNT_EVERY = {True: 15.0, False: 2.0}
+READ_EVERY = {True: 300.0, False: 60.0}
+
+# A burst of changes is looked at once.
+SETTLE = 0.1
+
+# More bindings than these are cheaper to read all at once.
+MANY = 64
+
+# So many repairs within the window are a quarrel; each further one then waits twice as long.
+QUARREL = 5
+WINDOW = 60.0
+FIRST_PAUSE = 2.0
+LONGEST_PAUSE = 60.0
+
+
+class Look(Enum):
+    """How to look: at the flows of some bindings, at how many there are, or at all of them."""
+
+    SOME = auto()
+    COUNT = auto()
+    ALL = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What to look at now; `cookies` only for Look.SOME."""
+
+    look: Look
+    cookies: frozenset[int] = frozenset()
+
+
+class Watch:
+    """What is known to be worth a look on one connection."""
+
+    def __init__(self, now: float) -> None:
+        self.monitored = False
+        self._cookies: set[int] = set()
+        self._suspect = False
+        self._all = False
+        self._not_before = now
+        self._next_count = now + COUNT_EVERY[False]
+        self._next_read = now + READ_EVERY[False]
+
+    def changed(self, cookie: int, now: float) -> None:
+        """Somebody changed a flow under this cookie of ours."""
+        self._burst(now)
+        self._cookies.add(cookie)
+
+    def suspect(self, now: float) -> None:
+        """Somebody changed something that may have been ours."""
+        self._burst(now)
+        self._suspect = True
+
+    def miscounted(self) -> None:
+        """There are more or fewer flows of ours than there should be."""
+        self._all = True
+
+    def put_off(self, until: float) -> None:
+        """Nothing is to be mended before `until`: look again then, at everything."""
+        self._all = True
+        self._not_before = max(self._not_before, until)
+
+    def wait(self, now: float) -> float:
+        """Seconds until there is something to look at."""
+        if self._cookies or self._suspect or self._all:
+            return max(0.0, self._not_before - now)
+        return max(0.0, min(self._next_count, self._next_read) - now, self._not_before - now)
+
+    def due(self, now: float) -> Check | None:
+        """What to look at now, once; None if it is not time yet."""
+        if self.wait(now) > 0:
+            return None
+        if self._all or len(self._cookies) > MANY or now >= self._next_read:
+            self._cookies.clear()
+            self._suspect = self._all = False
+            self._next_read = now + READ_EVERY[self.monitored]
+            self._next_count = now + COUNT_EVERY[self.monitored]
+            return Check(Look.ALL)
+        if self._cookies:
+            cookies = frozenset(self._cookies)
+            self._cookies.clear()
+            return Check(Look.SOME, cookies)
+        self._suspect = False
+        self._next_count = now + COUNT_EVERY[self.monitored]
+        return Check(Look.COUNT)
+
+    def _burst(self, now: float) -> None:
+        if not self._cookies and not self._suspect:
+            self._not_before = max(self._not_before, now + SETTLE)
+
+
+@dataclass(frozen=True, slots=True)
+class DriftView:
+    """What `GET /v1/switches` tells: flows mended so far, and of the last time when and why."""
+
+    repaired: int = 0
+    contested: bool = False
+    last_reason: str | None = None
+    last_at: float | None = None
+
+
+class Repairs:
+    """The repairs of one switch, over all its connections, and whether they are a quarrel."""
+
+    def __init__(self) -> None:
+        self.repaired = 0
+        self._rounds: deque[float] = deque(maxlen=QUARREL)
+        self._pause = FIRST_PAUSE
+        self._last_reason: str | None = None
+        self._last_at: float | None = None
+
+    def may_repair(self, now: float) -> bool:
+        """Whether to mend now what is found wrong."""
+        return now >= self.next(now)
+
+    def next(self, now: float) -> float:
+        """When the next repair may be."""
+        return self._rounds[-1] + self._pause if self.contested(now) else now
+
+    def note(self, count: int, reason: str, now: float, at: float) -> None:
+        """So many flows are being mended."""
+        if self.contested(now):
+            self._pause = min(2 * self._pause, LONGEST_PAUSE)
+        else:
+            self._pause = FIRST_PAUSE
+        self._rounds.append(now)
+        self.repaired += count
+        self._last_reason, self._last_at = reason, at
+
+    def contested(self, now: float) -> bool:
+        """Whether somebody undoes what is mended again and again, until it stops for long."""
+        rounds = self._rounds
+        if len(rounds) < QUARREL:
+            return False
+        spread = WINDOW if self._pause == FIRST_PAUSE else QUARREL * LONGEST_PAUSE + WINDOW
+        return rounds[-1] - rounds[0] <= spread and now - rounds[-1] <= WINDOW + self._pause
+
+    def complaint(self, now: float) -> str | None:
+        """What to say of a quarrel."""
+        if not self.contested(now):
+            return None
+        return (
+            f"another controller or tool changes our flows: mended {len(self._rounds)} times in "
+            f"{self._rounds[-1] - self._rounds[0]:.0f} s (last: {self._last_reason}); the next "
+            f"repair waits {max(0.0, self.next(now) - now):.0f} s"
+        )
+
+    def view(self, now: float) -> DriftView:
+        """All of it as a value."""
+        return DriftView(self.repaired, self.contested(now), self._last_reason, self._last_at)

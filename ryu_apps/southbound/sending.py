@@ -1,0 +1,262 @@
+"""Transactions on their way to one switch: messages out, barriers and refusals in.
+
+A transaction is a sequence of stages; each begins when the switch has answered the barrier after
+the one before without having refused anything.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from ryu.controller.controller import Datapath
+from ryu.lib import hub
+from ryu.ofproto import ofproto_v1_3 as ofp
+from ryu.ofproto import ofproto_v1_3_parser as parser
+from ryu.ofproto.ofproto_parser import MsgBase
+
+from ryu_apps.binding.transaction import Transaction
+from ryu_apps.openflow.flow import Flow
+from ryu_apps.pipeline.layout import SHARED_OFPORT, CookieMark
+from ryu_apps.pipeline.port_flows import REQUEST, PortFlows
+from ryu_apps.southbound import encode
+from ryu_apps.southbound.forms import Codec
+
+# Bytes written at once. Ryu queues 16 messages a connection, whatever their size, and hands each
+# to the socket by itself: one for each flow-mod costs more than making it. After each write other
+# green threads get their turn.
+_WRITE = 32 << 10
+
+_MAX_XID = 0xFFFFFFFF
+
+
+class SwitchFault(Exception):
+    """The switch refused what it must accept; the connection is closed and begun anew."""
+
+
+@dataclass(slots=True, eq=False)
+class _Sent:
+    """A transaction under way.
+
+    `ranges` are the xids of its messages: (the first, whose flow each one's is); None stands for
+    a message that is nobody's in particular. `bundle_id` is 0 where no bundle is open.
+    """
+
+    transaction: Transaction
+    stages: Iterator[Callable[[], None]]
+    bundle_id: int = 0
+    ranges: list[tuple[int, list[int | None]]] = field(default_factory=list)
+    refusals: dict[int, str] = field(default_factory=dict)
+    fault: str | None = None
+    partly_done: bool = False
+
+    @property
+    def refused(self) -> bool:
+        """Whether the switch refused any message of it so far."""
+        return bool(self.refusals) or self.fault is not None
+
+
+class Sender:
+    """The transactions of one connection.
+
+    `completed(transaction)` is called when the switch has carried one out, and `failed(transaction,
+    reasons, undone)` when it refused flows of the ofports in `reasons`: `undone` tells whether
+    nothing of it was done. `bundles` False: the switch has no ONF bundles.
+    """
+
+    def __init__(
+        self,
+        datapath: Datapath,
+        codec: Codec,
+        cookie: CookieMark,
+        completed: Callable[[Transaction], None],
+        failed: Callable[[Transaction, dict[int, str], bool], None],
+    ) -> None:
+        self.bundles = True
+        self._datapath = datapath
+        self._codec = codec
+        self._cookie = cookie
+        self._completed = completed
+        self._failed = failed
+        self._barriers: dict[int, _Sent] = {}
+        self._under_way: list[_Sent] = []
+        self._bundle_id = 0
+        self._buffer = bytearray()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a transaction is under way."""
+        return bool(self._under_way)
+
+    def send(self, transaction: Transaction) -> None:
+        """Begin the transaction."""
+        sent = _Sent(transaction, iter(()))
+        sent.stages = self._in_bundle(sent) if self.bundles else self._one_by_one(sent)
+        self._under_way.append(sent)
+        self._next_stage(sent)
+
+    def barrier_done(self, xid: int) -> None:
+        """The switch has answered a barrier. Raises SwitchFault."""
+        sent = self._barriers.pop(xid, None)
+        if sent is None:
+            return
+        if not sent.refused:
+            self._next_stage(sent)
+            return
+        self._under_way.remove(sent)
+        if sent.bundle_id:
+            self._now(encode.bundle_control, sent.bundle_id, ofp.ONF_BCT_DISCARD_REQUEST)
+        if not sent.refusals:
+            raise SwitchFault(sent.fault)
+        self._failed(sent.transaction, sent.refusals, not sent.partly_done)
+
+    def refused(self, xid: int, reason: str) -> bool:
+        """The switch refused a message; False if it is none of ours."""
+        for sent in self._under_way:
+            for first, owners in sent.ranges:
+                index = (xid - first) & _MAX_XID
+                if index < len(owners):
+                    self._note(sent, owners[index], reason)
+                    return True
+        return False
+
+    @staticmethod
+    def _note(sent: _Sent, owner: int | None, reason: str) -> None:
+        if owner is None:
+            sent.fault = reason
+        else:
+            sent.refusals[owner] = reason
+
+    def _next_stage(self, sent: _Sent) -> None:
+        stage = next(sent.stages, None)
+        if stage is None:
+            self._under_way.remove(sent)
+            self._completed(sent.transaction)
+            return
+        stage()
+        barrier = parser.OFPBarrierRequest(self._datapath)
+        self._datapath.set_xid(barrier)
+        self._barriers[barrier.xid] = sent
+        self._write_message(barrier)
+        self._flush()
+
+    # -- what a transaction consists of ----------------------------------------------------------
+
+    def _in_bundle(self, sent: _Sent) -> Iterator[Callable[[], None]]:
+        """All flow-mods in one atomic, ordered bundle (ONF extension 230), then the zones.
+
+        A message that is refused as it is added is only left out of the bundle, so the bundle must
+        not be committed before the switch has looked at each.
+        """
+        if sent.transaction.changes_flows:
+            self._bundle_id = sent.bundle_id = self._bundle_id % _MAX_XID + 1
+            yield lambda: self._stage(sent)
+            yield lambda: self._commit(sent)
+        yield from self._zones(sent)
+
+    def _one_by_one(self, sent: _Sent) -> Iterator[Callable[[], None]]:
+        """Without bundles: what closes first, then what serves, N1 last of all, then what is stale.
+
+        So no port is open before all else of it is there, and an old flow stays until the one that
+        does its work is there.
+        """
+        transaction, messages = sent.transaction, self._datapath
+        closing = [
+            (encode.delete_flows(messages, cookie, CookieMark.EXACT), None)
+            for cookie in transaction.delete_cookies
+        ]
+        shared, opening, rest = [], [], []
+        for flow, is_request in _told_apart(transaction.add.parts):
+            ofport, _ = self._cookie.owner(flow.cookie)
+            kind = shared if ofport == SHARED_OFPORT else opening if is_request else rest
+            kind.append((encode.add_flow(messages, flow), ofport))
+        stale = [
+            (encode.remove_flow(messages, cookie, image), None)
+            for cookie, image in transaction.remove
+        ]
+        for stage in filter(None, (closing, shared, rest, opening, stale)):
+            yield lambda stage=stage: self._loose(sent, stage)
+        yield from self._zones(sent)
+
+    def _zones(self, sent: _Sent) -> Iterator[Callable[[], None]]:
+        if zones := sent.transaction.flush_zones:
+            flushes = (encode.flush_zone(self._datapath, zone) for zone in zones)
+            yield lambda: self._loose(sent, ((flush, None) for flush in flushes))
+
+    # -- messages --------------------------------------------------------------------------------
+
+    def _stage(self, sent: _Sent) -> None:
+        self._control(sent, ofp.ONF_BCT_OPEN_REQUEST)
+        transaction, dp = sent.transaction, self._datapath
+        for cookie in transaction.delete_cookies:
+            self._bundled(sent, encode.delete_flows(dp, cookie, CookieMark.EXACT), None)
+        for cookie, image in transaction.remove:
+            self._bundled(sent, encode.remove_flow(dp, cookie, image), None)
+        for part in transaction.add.parts:
+            if isinstance(part, PortFlows):
+                first = self._numbers(sent, [part.ofport] * part.COUNT)
+                self._write(self._codec.bundled(part, sent.bundle_id, first))
+            else:
+                ofport, _ = self._cookie.owner(part.cookie)
+                self._bundled(sent, encode.add_flow(dp, part), ofport)
+
+    def _commit(self, sent: _Sent) -> None:
+        self._control(sent, ofp.ONF_BCT_COMMIT_REQUEST)
+        sent.bundle_id = 0
+
+    def _control(self, sent: _Sent, kind: int) -> None:
+        message = encode.bundle_control(self._datapath, sent.bundle_id, kind)
+        self._numbered(sent, message, None)
+
+    def _bundled(self, sent: _Sent, inner: parser.OFPFlowMod, ofport: int | None) -> None:
+        self._numbered(sent, encode.bundled(self._datapath, sent.bundle_id, inner), ofport)
+
+    def _loose(self, sent: _Sent, messages: Iterable[tuple[MsgBase, int | None]]) -> None:
+        for message, ofport in messages:
+            self._numbered(sent, message, ofport)
+            sent.partly_done = True
+
+    def _numbered(self, sent: _Sent, message: MsgBase, ofport: int | None) -> None:
+        message.set_xid(self._numbers(sent, [ofport]))
+        self._write_message(message)
+
+    def _numbers(self, sent: _Sent, owners: list[int | None]) -> int:
+        """The first of as many consecutive xids as there are owners."""
+        dp = self._datapath
+        first = (dp.xid + 1) & _MAX_XID
+        dp.xid = (dp.xid + len(owners)) & _MAX_XID
+        if sent.ranges:
+            start, known = sent.ranges[-1]
+            if (start + len(known)) & _MAX_XID == first:
+                known += owners
+                return first
+        sent.ranges.append((first, owners))
+        return first
+
+    def _now(self, make: Callable[..., MsgBase], *arguments: int) -> None:
+        message = make(self._datapath, *arguments)
+        self._datapath.set_xid(message)
+        self._write_message(message)
+        self._flush()
+
+    def _write_message(self, message: MsgBase) -> None:
+        message.serialize()
+        self._write(message.buf)
+
+    def _write(self, data: bytes) -> None:
+        self._buffer += data
+        if len(self._buffer) >= _WRITE:
+            self._flush()
+            hub.sleep(0)
+
+    def _flush(self) -> None:
+        data, self._buffer = bytes(self._buffer), bytearray()
+        self._datapath.send(data)
+
+
+def _told_apart(parts: Iterable[Flow | PortFlows]) -> Iterator[tuple[Flow, bool]]:
+    """Each flow, and whether it is the one that opens a port."""
+    for part in parts:
+        if isinstance(part, PortFlows):
+            flows = part.flows()
+            yield from ((flow, n == REQUEST) for n, flow in enumerate(flows))
+        else:
+            yield part, False
