@@ -258,8 +258,10 @@ def load(config_file: Path | None) -> Settings:
         written = _written(config_file)
     except (cfg.Error, OSError) as fault:
         raise SettingsError(f"{config_file}: {fault}") from fault
+    # What has no effect would go unnoticed; the command's name is easily taken for the section's.
+    if "metadata-http" in written:
+        raise SettingsError(f"[metadata-http] in {config_file}: the section is [{GROUP}]")
     for name in written.get(GROUP, {}):
-        # Without effect it would go unnoticed.
         if name not in {option.dest for option in OPTIONS}:
             raise SettingsError(f"[{GROUP}] {name} in {config_file}: there is no such option")
 

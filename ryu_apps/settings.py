@@ -5,7 +5,6 @@ one. Options are oslo.config's, as all of ryu-manager's are; `docs/options.md` i
 this table.
 """
 
-import configparser
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -151,7 +150,9 @@ class Settings:
 def read_settings(conf: cfg.ConfigOpts) -> Settings:
     """Read the options from parsed configuration; raises SettingsError for any bad value."""
     conf.register_opts(OPTIONS, GROUP)
-    common = _values(conf, GROUP, OPTIONS)
+    written = _written(conf)
+    _require_known(conf, written, GROUP, OPTIONS)
+    common = _values(conf, written, GROUP, OPTIONS)
     return Settings(
         registry_url=common["registry_url"],
         state_dir=common["state_dir"],
@@ -160,34 +161,54 @@ def read_settings(conf: cfg.ConfigOpts) -> Settings:
         region=common["region"],
         nameservers=tuple(common["nameservers"]),
         default_bridge=_bridge_settings(conf, GROUP, common),
-        bridges=dict(_bridges(conf, common)),
+        bridges=dict(_bridges(conf, written, common)),
     )
 
 
-def _values(conf: cfg.ConfigOpts, section: str, options: list[cfg.Opt]) -> dict[str, Any]:
+# Section -> option -> the values written for it, as oslo.config's parser gives them.
+_Written = dict[str, dict[str, list[str]]]
+
+
+def _written(conf: cfg.ConfigOpts) -> _Written:
+    """What the files say, the last of them prevailing."""
+    sections: _Written = {}
+    for file in conf.config_file or ():
+        of_file: _Written = {}
+        cfg.ConfigParser(file, of_file).parse()
+        for name, options in of_file.items():
+            sections.setdefault(name, {}).update(options)
+    return sections
+
+
+def _require_known(
+    conf: cfg.ConfigOpts, written: _Written, section: str, options: list[cfg.Opt]
+) -> None:
+    """Raise SettingsError for an option that does not exist: it would go unnoticed."""
+    known = {option.dest for option in options}
+    for name in written.get(section, {}):
+        if name not in known:
+            raise _error(conf, section, f"{name}: there is no such option")
+
+
+def _values(
+    conf: cfg.ConfigOpts, written: _Written, section: str, options: list[cfg.Opt]
+) -> dict[str, Any]:
     """The values of a section's registered options by name."""
     values = {}
     for option in options:
         try:
             values[option.dest] = conf[section][option.dest]
-        except cfg.ConfigFileValueError as error:
+        except cfg.Error as error:
+            value = ", ".join(written.get(section, {}).get(option.dest, ["(default)"]))
             # The cause says what is wrong, without oslo.config's account of where it looked.
-            raise _error(
-                conf,
-                section,
-                f"{option.name} = {_written(conf, section, option)}: {error.__context__ or error}",
-            ) from error
+            reason = error.__context__ or error
+            raise _error(conf, section, f"{option.name} = {value}: {reason}") from error
     return values
 
 
-def _written(conf: cfg.ConfigOpts, section: str, option: cfg.Opt) -> str:
-    """The option's value as the files have it, the last of them prevailing."""
-    parser = configparser.ConfigParser(interpolation=None, strict=False)
-    parser.read(conf.config_file)
-    return parser.get(section, option.name)
-
-
-def _bridges(conf: cfg.ConfigOpts, common: dict[str, Any]) -> Iterator[tuple[int, BridgeSettings]]:
+def _bridges(
+    conf: cfg.ConfigOpts, written: _Written, common: dict[str, Any]
+) -> Iterator[tuple[int, BridgeSettings]]:
     """The settings of each `[bridge:DPID]`; what it does not set is as in [metadata]."""
     for section in conf.list_all_sections():
         if not section.startswith("bridge"):
@@ -195,10 +216,11 @@ def _bridges(conf: cfg.ConfigOpts, common: dict[str, Any]) -> Iterator[tuple[int
         named = _BRIDGE_SECTION.fullmatch(section)
         if named is None:
             raise _error(conf, section, "is not [bridge:<dpid as 16 hex digits>]")
+        _require_known(conf, written, section, BRIDGE_OPTIONS)
         conf.register_opts(BRIDGE_OPTIONS, section)
         for option in BRIDGE_OPTIONS:
             conf.set_default(option.dest, common[option.dest], section)
-        values = _values(conf, section, BRIDGE_OPTIONS)
+        values = _values(conf, written, section, BRIDGE_OPTIONS)
         yield int(named[1], 16), _bridge_settings(conf, section, values)
 
 

@@ -116,6 +116,7 @@ def test_a_bridge_s_section_overrides_some_of_it(file: Path):
         ("forwarding_table = 25", ["l2_rewrite_table and forwarding_table", "25"]),
         ("cookie = 0x10000", ["cookie", "0x10000"]),
         ("cookie = zero", ["cookie", "zero"]),
+        ("zone_bass = 1", ["zone_bass", "no such option"]),
     ],
 )
 @pytest.mark.parametrize("section", ["metadata", f"bridge:{DPID}"])
@@ -126,6 +127,29 @@ def test_a_bad_value_is_named_with_its_option_and_file(
         read(file, f"[{section}]\n{line}\n")
     for complaint in [*complaints, str(file), section]:
         assert complaint in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "complaints"),
+    [
+        ("nameservers = one.example", ["nameservers", "one.example"]),
+        ("registry_url = sqlite:///$nowhere/x", ["registry_url", "$nowhere"]),
+        ("state-dir = /tmp", ["state-dir", "no such option"]),
+        ("listen = 127.0.0.1:80", ["listen", "no such option"]),
+    ],
+)
+def test_a_bad_value_of_the_controller_alone_is_named_likewise(
+    file: Path, line: str, complaints: list[str]
+):
+    with pytest.raises(SettingsError) as refused:
+        read(file, f"[metadata]\n{line}\n")
+    for complaint in [*complaints, str(file), "[metadata]"]:
+        assert complaint in str(refused.value)
+
+
+def test_an_option_of_one_bridge_is_none_of_all(file: Path):
+    with pytest.raises(SettingsError, match="state_dir: there is no such option"):
+        read(file, f"[bridge:{DPID}]\nstate_dir = /tmp\n")
 
 
 @pytest.mark.parametrize("section", ["bridge:br0", "bridge:AA", "bridge", f"bridge:{DPID.upper()}"])

@@ -91,6 +91,12 @@ def test_an_option_that_does_not_exist_is_an_error(tmp_path):
         load(file)
 
 
+def test_a_section_by_the_commands_name_is_an_error(tmp_path):
+    file = write(tmp_path, "[metadata-http]\nlisten = 127.0.0.1:80\n")
+    with pytest.raises(SettingsError, match=r"\[metadata_http\]"):
+        load(file)
+
+
 @pytest.mark.parametrize("text", ["no section\n", "[metadata_http\n"])
 def test_a_file_that_is_no_ini_file(tmp_path, text):
     file = write(tmp_path, text)
