@@ -7,6 +7,7 @@ Shell: HTTP with urllib3, no decisions. What matters to the caller is told apart
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
@@ -60,8 +61,10 @@ class Stream:
                 yield lines
 
     def abort(self) -> None:
-        """End a read that another thread is waiting in."""
-        self._response.shutdown()
+        """End a read that another thread is waiting in, if it still is."""
+        # urllib3 raises any of these where that thread has closed the stream a moment before.
+        with suppress(OSError, RuntimeError, ValueError):
+            self._response.shutdown()
 
     def close(self) -> None:
         """Give the connection up."""

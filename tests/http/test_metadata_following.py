@@ -7,7 +7,8 @@ import threading
 
 import pytest
 
-from tests.http.fake_controller import DPID, FakeController, port, wait_until
+from metadata_http.controller import Controller
+from tests.http.fake_controller import DPID, TOKEN, FakeController, port, wait_until
 
 DROPLET = "127.1.2.90"
 OTHER = "127.1.2.91"
@@ -374,3 +375,13 @@ def test_load_while_everything_changes(make_server, controller):
 def test_the_bridges_dpid_is_in_every_start(make_server, controller):
     server = started(make_server, controller)
     assert f"serving bridge {DPID}" in server.log
+
+
+def test_a_stream_that_has_just_ended_can_still_be_aborted(controller):
+    """The thread that stops a server does not know how far the one that follows has come."""
+    ended = Controller(controller.url, lambda: TOKEN).watch(DPID, "a", None)
+    ended.close()
+    ended.abort()
+    cut = Controller(controller.url, lambda: TOKEN).watch(DPID, "b", None)
+    cut._response.connection.sock.close()
+    cut.abort()
