@@ -5,6 +5,7 @@ and its lines are counted out.
 """
 
 import logging
+import threading
 from collections import Counter
 
 from metadata_http.identity import Caller, Verdict
@@ -26,6 +27,7 @@ class Oddities:
         self._own = Rates(_OWN_RATE, _OWN_BURST)
         self._all = Rates(_ALL_RATE, _ALL_BURST)
         self._passed_over: Counter[str] = Counter()
+        self._lock = threading.Lock()  # never held while logging, which may block
 
     def note(
         self, now: float, peer: str, caller: Caller, request: Request, response: Response
@@ -33,20 +35,27 @@ class Oddities:
         """Log the answer `response` to `request`, or count it."""
         # Outside the subnet addresses are for free, so those share one key.
         key = "outside" if caller.verdict is Verdict.REFUSED else peer
-        if not self._own.take(key, now):
-            self._passed_over[key] += 1
-            return
-        if not self._all.take(_EVERYBODY, now):
-            self._passed_over[_EVERYBODY] += 1
+        with self._lock:
+            more = self._take(key, now)
+        if more is None:
             return
         level = logging.WARNING if caller.verdict is Verdict.REFUSED else logging.INFO
         status, method, path = response.status.value, request.method[:16], request.path[:200]
-        more = "".join(
+        log.log(level, "%d to %s (%s): %r %r%s", status, peer, who(caller), method, path, more)
+
+    def _take(self, key: str, now: float) -> str | None:
+        """What a line of `key` has to add about those before it; None if there is to be none."""
+        if not self._own.take(key, now):
+            self._passed_over[key] += 1
+            return None
+        if not self._all.take(_EVERYBODY, now):
+            self._passed_over[_EVERYBODY] += 1
+            return None
+        return "".join(
             f"; before it {count} of {whose} not logged"
             for whose in (key, _EVERYBODY)
             if (count := self._passed_over.pop(whose, 0))
         )
-        log.log(level, "%d to %s (%s): %r %r%s", status, peer, who(caller), method, path, more)
 
 
 def who(caller: Caller) -> str:

@@ -1,6 +1,8 @@
 """Log lines of odd requests: quoted, cut, and counted out."""
 
 import logging
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 
 import pytest
@@ -57,3 +59,22 @@ def test_all_together_are_bounded(note):
 def test_addresses_outside_share_one_count(note):
     lines = [line for n in range(100) for line in note(0.0, f"10.0.0.{n}", OUTSIDE)]
     assert len(lines) == 20
+
+
+def test_threads_that_log_at_once_do_not_break_each_other(caplog):
+    """More addresses than are remembered, so that each line makes another be forgotten."""
+    caplog.set_level(logging.CRITICAL)
+    oddities = Oddities()
+
+    def flood(thread):
+        for number in range(3000):
+            peer, now = f"{thread}.{number}", number * 0.005
+            oddities.note(now, peer, INSIDE, Request("GET", "/", {}), NOT_FOUND)
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            list(threads.map(flood, range(4)))
+    finally:
+        sys.setswitchinterval(before)
