@@ -12,6 +12,7 @@ _COMMANDS = {
     "list": "droplet_commands:list_",
     "delete": "droplet_commands:delete",
     "import": "droplet_commands:import_",
+    "maintenance": "droplet_commands:maintenance",
     "backup": "registry_commands:backup",
     "restore": "registry_commands:restore",
     "switches": "switch_commands:switches",

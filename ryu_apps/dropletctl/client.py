@@ -123,6 +123,19 @@ class Client:
         conditions = {"If-Match": if_match} if if_match else {}
         self._call("DELETE", f"/v1/droplets/{droplet_id}", headers=conditions)
 
+    def maintenance(self, droplet_id: int) -> str | None:
+        """The maintenance event announced to a droplet, None without one. Raises NotFound."""
+        return self._json(self._call("GET", _maintenance(droplet_id)))["event"]
+
+    def announce_maintenance(self, droplet_id: int, event: str) -> None:
+        """Announce an event to a droplet; durable once this returns. Raises NotFound."""
+        body = json.dumps({"event": event}).encode()
+        self._call("PUT", _maintenance(droplet_id), body=body, content_type=JSON)
+
+    def call_off_maintenance(self, droplet_id: int) -> None:
+        """Announce none any more. Raises NotFound."""
+        self._call("DELETE", _maintenance(droplet_id))
+
     def page(
         self,
         *,
@@ -259,6 +272,10 @@ class Client:
             return json.loads(answer.data)
         except ValueError as error:
             raise NotAController(self.url, f"HTTP {answer.status}, no JSON: {error}") from error
+
+
+def _maintenance(droplet_id: int) -> str:
+    return f"/v1/droplets/{droplet_id}/maintenance"
 
 
 def _lines(answer: urllib3.BaseHTTPResponse) -> Iterator[bytes]:

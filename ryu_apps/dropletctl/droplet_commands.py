@@ -1,4 +1,4 @@
-"""The commands about droplets: put, get, list, delete, import."""
+"""The commands about droplets: put, get, list, delete, import, maintenance."""
 
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -128,6 +128,34 @@ def import_(context: click.Context, file: TextIO, size: int, as_json: bool) -> N
         show.print_json(total)
         return
     click.echo("{droplets} droplets: {created} new, {replaced} replaced".format(**total))
+
+
+@click.command(short_help="Show, announce or call off a droplet's maintenance.")
+@click.argument("droplet_id", metavar="ID", type=_ID)
+@click.option("--set", "event", metavar="EVENT", help="Announce this event: live_migrate.")
+@click.option("--clear", is_flag=True, help="Announce none any more.")
+@json_output
+@connection
+@click.pass_context
+def maintenance(
+    context: click.Context, droplet_id: int, event: str | None, clear: bool, as_json: bool
+) -> None:
+    """Print the maintenance event announced to a droplet, which finds it at
+    /v1/maintenance_event; with --set announce one, with --clear call it off."""
+    if event is not None and clear:
+        raise click.UsageError("--set or --clear, not both", context)
+    with controller(context) as client:
+        if event is not None:
+            client.announce_maintenance(droplet_id, event)
+        elif clear:
+            client.call_off_maintenance(droplet_id)
+        else:
+            event = client.maintenance(droplet_id)
+    if as_json:
+        show.print_json({"event": event})
+        return
+    told = f"maintenance {event} is announced" if event else "no maintenance is announced"
+    click.echo(f"droplet {droplet_id}: {told}")
 
 
 def _register(client: "Client", batch: Batch, before: int) -> "BatchCounts":

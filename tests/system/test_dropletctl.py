@@ -129,6 +129,43 @@ def test_switches_and_ports_are_listed(clean: World) -> None:
     assert "is not known" in call(clean, "ports", "ff", status=1).stderr
 
 
+def test_maintenance_reaches_the_droplet_and_is_called_off(clean: World) -> None:
+    droplet = clean.host.add_droplet(
+        "tapmaint", ofport=2003, mac="02:00:00:00:09:03", addresses="10.0.0.9/24"
+    )
+    droplet_id = clean.register(droplet)
+    clean.wait_until_served(droplet)
+
+    def in_the_droplet() -> str:
+        answer = droplet.get("/v1/maintenance_event")
+        assert answer.status == 200
+        return answer.text
+
+    def told(*words: str) -> str:
+        return call(clean, "maintenance", str(droplet_id), *words).stdout
+
+    assert in_the_droplet() == ""
+    assert told() == f"droplet {droplet_id}: no maintenance is announced\n"
+    announced = f"droplet {droplet_id}: maintenance live_migrate is announced\n"
+    assert told("--set", "live_migrate") == announced
+    wait_for(lambda: in_the_droplet() == "live_migrate", "the event in the droplet")
+    assert told() == announced
+    assert json.loads(told("--json")) == {"event": "live_migrate"}
+    assert told("--clear") == f"droplet {droplet_id}: no maintenance is announced\n"
+    wait_for(lambda: in_the_droplet() == "", "no event in the droplet")
+    assert json.loads(told("--json")) == {"event": None}
+    clean.host.remove_droplet(droplet)
+
+
+def test_maintenance_that_is_none_or_nobody_s_is_refused(clean: World) -> None:
+    call(clean, "put", "-", text=json.dumps(document(FIRST)))
+    done = call(clean, "maintenance", str(FIRST), "--set", "reboot", status=1)
+    assert '/event: "reboot" is none of live_migrate' in done.stderr
+    for words in ([], ["--set", "live_migrate"], ["--clear"]):
+        done = call(clean, "maintenance", str(FIRST + 1), *words, status=1)
+        assert f"droplet {FIRST + 1} is not registered" in done.stderr
+
+
 def test_watch_tells_changes_as_they_happen(clean: World) -> None:
     log = clean.host.directory / "watch.log"
     words = ["--config-file", str(clean.services.config_file), "watch"]

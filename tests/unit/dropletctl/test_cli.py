@@ -80,6 +80,8 @@ def test_options_may_stand_on_both_sides_of_the_command(
         ["put", "1", "/nowhere.json"],
         ["import", "/nowhere.json"],
         ["import", "-", "--batch", "0"],
+        ["maintenance"],
+        ["maintenance", "7", "--set", "live_migrate", "--clear"],
         ["ports", "xyz"],
         ["ports", "12345678901234567"],
         ["host-setup"],
