@@ -513,6 +513,7 @@ class Bridge:
             reason=_reason(record),
             droplet_revision=mapped.revision if mapped else None,
             binding=known.binding if known and published else None,
+            elsewhere=isinstance(record.occupant, Denied) and record.occupant.elsewhere,
         )
 
 

@@ -158,10 +158,12 @@ class Fleet:
             return Lobby() if any(fnmatchcase(port.name, p) for p in patterns) else Nobody()
         droplet = f"droplet {claim.droplet_id}"
         if claim.dpid is not None and claim.dpid != switch.dpid:
-            return Denied(f"{droplet} claims {port.name} on switch {claim.dpid:016x} only")
+            reason = f"{droplet} claims {port.name} on switch {claim.dpid:016x} only"
+            return Denied(reason, elsewhere=True)
         newest = self._newest(claim)
         if newest is not None and newest is not switch:
-            return Denied(f"{droplet}: a newer port {port.name} is on switch {newest.dpid:016x}")
+            reason = f"{droplet}: a newer port {port.name} is on switch {newest.dpid:016x}"
+            return Denied(reason, elsewhere=True)
         return Tenant(claim)
 
     def connected(self, switch: Switch, bridge: Bridge) -> None:

@@ -50,9 +50,13 @@ class Nobody:
 
 @dataclass(frozen=True, slots=True)
 class Denied:
-    """A droplet belongs here but cannot be served; `reason` is for the operator."""
+    """A droplet belongs here but cannot be served; `reason` is for the operator.
+
+    `elsewhere`: it is another switch's droplet, which the reason tells of.
+    """
 
     reason: str
+    elsewhere: bool = False
     identity = None
 
 

@@ -1,6 +1,6 @@
 """What readers outside the core may see of switches and ports: values, no behaviour."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
@@ -28,7 +28,8 @@ class PortView:
 
     `hv_local_ip` is None where the ofport has no hv-local address. `droplet_revision` is the
     revision of the droplet's record. `binding` is the generation of the binding: the feed
-    revision at which this droplet was bound here; it never names two bindings.
+    revision at which this droplet was bound here; it never names two bindings. `elsewhere`: the
+    name is claimed by a droplet of another switch, and `reason` tells of it.
     """
 
     ofport: int
@@ -39,6 +40,13 @@ class PortView:
     reason: str | None = None
     droplet_revision: int | None = None
     binding: int | None = None
+    elsewhere: bool = False
+
+    def without_others(self) -> "PortView":
+        """What those may see who may know of this switch alone: no word of droplets elsewhere."""
+        if not self.elsewhere:
+            return self
+        return replace(self, state=PortState.UNREGISTERED, reason=None, elsewhere=False)
 
 
 @dataclass(frozen=True, slots=True)

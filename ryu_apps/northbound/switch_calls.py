@@ -1,6 +1,7 @@
 """The calls under /v1/switches: what the controller's core says of switches, ports and servers."""
 
 import re
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -39,7 +40,7 @@ def ports(call: Call) -> Any:
     feed = call.context.switchboard.feed(dpid)
     if feed is None:
         raise _unknown(dpid)
-    entries = [_port_entry(view) for view in feed.ports()]
+    entries = [_port_entry(_shown(call, view)) for view in feed.ports()]
     return json_answer(jsontext.encode({"revision": feed.revision, "ports": entries}))
 
 
@@ -81,6 +82,7 @@ def _watch(call: Call, dpid: int, given: dict[str, str]) -> webob.Response:
             since=None if since < 0 else since,
             server=server,
             connection=environ["eventlet.input"].get_socket(),
+            show=partial(_shown, call),
         )
     except NoSuchSwitch:
         raise _unknown(dpid) from None
@@ -121,6 +123,12 @@ def _unknown(dpid: int) -> Problem:
 
 def _may_see(call: Call, dpid: int) -> bool:
     return call.caller is not None and call.caller.may_see(dpid)
+
+
+def _shown(call: Call, view: PortView) -> PortView:
+    """The port as the caller may see it: a token bound to a switch is for its droplets only."""
+    bound = call.caller is None or call.caller.dpid is not None
+    return view.without_others() if bound else view
 
 
 def _server(name: str) -> str:

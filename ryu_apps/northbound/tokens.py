@@ -1,9 +1,10 @@
 """Bearer tokens: the file they are in, and who a request comes from.
 
 Lives here: reading and writing `tokens_file`, comparing in constant time. A token's text never
-gets into a message or a log.
+gets into a message or a log; what is kept of it is its digest.
 """
 
+import hashlib
 import hmac
 import logging
 import os
@@ -66,9 +67,13 @@ class Tokens:
         self._stamp, self._callers = _read(self.path)
 
     def caller(self, token: str) -> Caller | None:
-        """Whom `token` stands for, or None. Takes as long for a wrong token as for a right one."""
+        """Whom `token` stands for, or None. Takes as long for a wrong token as for a right one.
+
+        Every known token is compared, by digests of one length, so that time tells neither how
+        much of a guess was right nor how long the tokens are.
+        """
         self._reload()
-        given = token.encode()
+        given = _digest(token)
         found = None
         for known, caller in self._callers:
             if hmac.compare_digest(known, given):
@@ -88,6 +93,10 @@ class Tokens:
             self._stamp, self._callers = _read(self.path)
         except TokensRefused as error:
             LOG.error("%s; the tokens read before stay in force", error)
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
 
 
 def _stamp(status: os.stat_result) -> tuple[int, ...]:
@@ -136,11 +145,12 @@ def _parse(words: list[str], where: str) -> tuple[bytes, Caller]:
         raise TokensRefused(f"{where}: a line is ROLE TOKEN [DPID]")
     role, token, *dpid = words
     if role not in set(Role):
-        raise TokensRefused(f"{where}: role {role[:20]!r} is none of {', '.join(Role)}")
+        # Without the word: where the two are swapped it is the token.
+        raise TokensRefused(f"{where}: its first word is none of {', '.join(Role)}")
     if not _TOKEN.fullmatch(token):
         raise TokensRefused(f"{where}: a token has 16 to 512 letters, digits or -._~+/=")
     if not dpid:
-        return token.encode(), Caller(Role(role))
+        return _digest(token), Caller(Role(role))
     if role != Role.SERVER or not _DPID.fullmatch(dpid[0]):
         raise TokensRefused(f"{where}: a DPID is 16 hex digits, and for the role server only")
-    return token.encode(), Caller(Role(role), int(dpid[0], 16))
+    return _digest(token), Caller(Role(role), int(dpid[0], 16))

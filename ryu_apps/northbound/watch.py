@@ -10,7 +10,7 @@ The events are described in docs/rest.md; metadata servers depend on them.
 
 import logging
 import socket
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -63,6 +63,10 @@ class Switchboard(Protocol):
         """`server` has applied all up to `revision`; False if that is too old to be served."""
 
 
+Show = Callable[[PortView], PortView]
+"""A port as the reader of a stream may see it."""
+
+
 class TooManyWatchers(Exception):
     """There are as many streams as there may be."""
 
@@ -98,8 +102,9 @@ class Watchers:
         since: int | None,
         server: str | None,
         connection: socket.socket,
+        show: Show,
     ) -> "WatchStream":
-        """A stream of the switch's feed, to be closed by the WSGI server.
+        """A stream of the switch's feed as `show` has it, to be closed by the WSGI server.
 
         With `server` the reader is a follower from before the first line on, so that no binding
         slips past it. Raises `TooManyWatchers`, `NoSuchSwitch`, `StoreUnavailable`.
@@ -113,7 +118,7 @@ class Watchers:
             raise NoSuchSwitch
         self.count += 1
         bound_sending(connection, self.pace.send)
-        return WatchStream(self, dpid, feed, since, connection)
+        return WatchStream(self, dpid, feed, since, connection, show)
 
     def is_current(self, dpid: int, feed: PortFeed) -> bool:
         """Whether `feed` still is the feed of this switch."""
@@ -130,6 +135,7 @@ class WatchStream:
         feed: PortFeed,
         since: int | None,
         connection: socket.socket,
+        show: Show,
     ) -> None:
         self._watchers: Watchers | None = watchers
         self._registry = watchers.registry
@@ -138,6 +144,7 @@ class WatchStream:
         self._feed = feed
         self._told = since
         self._connection = connection
+        self._show = show
         # One place: however many changes come before the stream looks, it is woken once.
         self._woken: LightQueue = LightQueue(1)
         feed.subscribe(self._wake)
@@ -223,7 +230,10 @@ class WatchStream:
 
     def _tell(self, changes: Sequence[Change]) -> Iterator[bytes]:
         for start in range(0, len(changes), _AT_ONCE):
-            some = changes[start : start + _AT_ONCE]
+            some = [
+                (revision, ofport, view and self._show(view))
+                for revision, ofport, view in changes[start : start + _AT_ONCE]
+            ]
             droplets = self._droplets(view for _, _, view in some if view is not None)
             yield b"".join(self._change(*change, droplets) for change in some)
 

@@ -103,11 +103,13 @@ class Switchboard:
         return getattr(self, command)
 
     @staticmethod
-    def _publish(feed, ofport, name, droplet_id=None):
+    def _publish(feed, ofport, name, droplet_id=None, elsewhere=None):
         high, low = divmod(ofport, 256)
         view = PortView(ofport, name, f"100.127.{high}.{low}")
         if droplet_id is not None:
             view = replace(view, droplet_id=droplet_id, state=PortState.SERVING)
+        if elsewhere is not None:
+            view = replace(view, state=PortState.ERROR, reason=elsewhere, elsewhere=True)
         return feed.publish(view, new_binding=droplet_id is not None)
 
 

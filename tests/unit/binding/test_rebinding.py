@@ -246,6 +246,8 @@ def test_a_droplet_that_moves_to_another_switch(world: World):
     assert (opened_for(world, 1), opened_for(world, 2)) == (set(), {1})
     feed = world.controller.fleet.switches[1].feed
     assert "a newer port tap1 is on switch 0000000000000002" in feed.port(1).reason
+    alone = feed.port(1).without_others()
+    assert (alone.state, alone.reason, alone.droplet_id) == (PortState.UNREGISTERED, None, None)
     world.del_port(1, 1)
     world.settle()
     assert opened_for(world, 2) == {1}
