@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from metadata_http import ovsdb, server, wsgi
+from metadata_http.controller import BadFile
+from metadata_http.followed import controllers_tls
 from metadata_http.settings import Settings, SettingsError, load
 
 log = logging.getLogger("metadata_http")
@@ -24,7 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         settings = load(options.config_file)
-    except SettingsError as fault:
+        controllers_tls(settings)  # What is wrong with its files is told before a worker starts.
+    except (SettingsError, BadFile) as fault:
         print(f"metadata-http: {fault}", file=sys.stderr)
         return 2
     logging.basicConfig(

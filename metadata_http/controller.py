@@ -6,6 +6,7 @@ Shell: HTTP with urllib3, no decisions. What matters to the caller is told apart
 """
 
 import json
+import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from ipaddress import ip_address
@@ -37,6 +38,28 @@ class Answered(Unavailable):
         self.status = status
 
 
+class BadFile(Exception):
+    """A file for TLS cannot be used; the text names it and its option."""
+
+
+def tls_context(ca: str | None, certificate: str | None, key: str | None) -> ssl.SSLContext:
+    """What https controllers are talked to with: it checks their certificate and host name.
+
+    `ca` instead of the system's authorities; `certificate` and `key` to show. PEM files all.
+    Raises BadFile.
+    """
+    named = f"controller_ca = {ca}"
+    try:
+        context = ssl.create_default_context(cafile=ca)
+        if certificate or key:
+            named = f"controller_certificate = {certificate}, controller_key = {key}"
+            # An empty password, for the library asks for one on the terminal otherwise.
+            context.load_cert_chain(certificate or "", key, password="")
+    except OSError as fault:  # ssl.SSLError is one
+        raise BadFile(f"{named}: {fault.strerror or fault}") from fault
+    return context
+
+
 class Stream:
     """The lines of an open watch stream."""
 
@@ -50,7 +73,8 @@ class Stream:
         while True:
             try:
                 data = self._response.read1(_READ_SIZE)
-            except (urllib3.exceptions.HTTPError, OSError) as fault:
+            except (urllib3.exceptions.HTTPError, OSError, ValueError) as fault:
+                # ValueError: over TLS the reader may find what `abort` left of its socket.
                 raise Unavailable(f"{self._url}: the stream broke: {_reason(fault)}") from fault
             if not data:
                 raise Unavailable(f"{self._url}: the stream ended")
@@ -79,13 +103,20 @@ class Controller:
     """
 
     def __init__(
-        self, url: str, token: Callable[[], str], timeout: float = 10.0, connections: int = 2
+        self,
+        url: str,
+        token: Callable[[], str],
+        tls: ssl.SSLContext,
+        timeout: float = 10.0,
+        connections: int = 2,
     ) -> None:
         self.url = url.rstrip("/")
         self.on_this_host = _is_loopback(urlsplit(url).hostname or "")
         self._token = token
         self.timeout = timeout
-        self._pool = urllib3.PoolManager(num_pools=1, maxsize=connections, retries=False)
+        self._pool = urllib3.PoolManager(
+            num_pools=1, maxsize=connections, retries=False, ssl_context=tls
+        )
 
     def forget_connections(self) -> None:
         """Make new connections from here on: where one went dead, those kept may have as well."""

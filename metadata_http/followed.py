@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import socket
+import ssl
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -15,7 +16,7 @@ from typing import Any
 
 from metadata_http.app import Application, clock
 from metadata_http.bodies import AT_ONCE
-from metadata_http.controller import Controller, Unavailable
+from metadata_http.controller import Controller, Unavailable, tls_context
 from metadata_http.identity import Sight
 from metadata_http.journal import Journal, claim_slot
 from metadata_http.lease import Lease
@@ -48,11 +49,11 @@ class Followed:
         self._application = application
         self._left = False
         self._publishing = threading.Lock()
-        token = partial(_token, settings, dpid)
+        token, tls = partial(_token, settings, dpid), controllers_tls(settings)
         self.replica = Replica(
             dpid,
             f"{_host_name()}-{self.slot}",
-            [Controller(url, token) for url in settings.controller_urls],
+            [Controller(url, token, tls) for url in settings.controller_urls],
             Journal(path),
             self._publish,
             clock,
@@ -64,7 +65,8 @@ class Followed:
         )
         # Connections of their own: the stream's are used by one thread, in its own time.
         calls = [
-            Controller(url, token, _REPORT_TIMEOUT, AT_ONCE) for url in settings.controller_urls
+            Controller(url, token, tls, _REPORT_TIMEOUT, AT_ONCE)
+            for url in settings.controller_urls
         ]
         self._reports = Reports(dpid, calls, clock)
 
@@ -116,6 +118,13 @@ class Followed:
         with self._publishing:
             if not self._left:
                 self._application.see(sight)
+
+
+def controllers_tls(settings: Settings) -> ssl.SSLContext:
+    """What https controllers are talked to with. Raises BadFile."""
+    return tls_context(
+        settings.controller_ca, settings.controller_certificate, settings.controller_key
+    )
 
 
 def _token(settings: Settings, dpid: str) -> str:

@@ -96,6 +96,19 @@ OPTIONS = (
         help="The controller's REST; several are tried in turn.",
     ),
     cfg.StrOpt(
+        "controller_ca",
+        help="PEM file of the authorities that https controllers are checked against, with their "
+        "host names; default [metadata] `rest_ca`, or the system's.",
+    ),
+    cfg.StrOpt(
+        "controller_certificate",
+        help="PEM file with the certificate to show to controllers that ask for one.",
+    ),
+    cfg.StrOpt(
+        "controller_key",
+        help="PEM file with the key of `controller_certificate`, if it is not in there.",
+    ),
+    cfg.StrOpt(
         "bridge",
         default="br0",
         help="The bridge this host's droplets are on; its dpid is read from OVSDB.",
@@ -206,6 +219,7 @@ OPTIONS = (
 SHARED_OPTIONS = (
     cfg.StrOpt("state_dir", default="/var/lib/ovs-metadata", help="Where both keep their files."),
     cfg.StrOpt("tokens_file", help="Tokens of the REST; default <state_dir>/tokens."),
+    cfg.StrOpt("rest_ca", help="Authority behind the controller's certificate, PEM."),
     cfg.StrOpt(
         "ovsdb",
         default="unix:/var/run/openvswitch/db.sock",
@@ -222,6 +236,9 @@ class Settings:
     listen: Address
     admin_listen: Address
     controller_urls: tuple[str, ...]
+    controller_ca: str | None
+    controller_certificate: str | None
+    controller_key: str | None
     bridge: str
     dpid: str | None
     token: str | None
@@ -276,6 +293,7 @@ def load(config_file: Path | None) -> Settings:
         **{
             **own,
             "controller_urls": tuple(own["controller_urls"]),
+            "controller_ca": own["controller_ca"] or shared["rest_ca"],
             "formats": tuple(own["formats"]),
             "tokens_file": Path(tokens_file),
             "snapshot_file": None if snapshot_file is None else Path(snapshot_file),

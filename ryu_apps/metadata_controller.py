@@ -26,9 +26,10 @@ from ryu_apps.northbound.mount import mount
 from ryu_apps.northbound.registry import Registry
 from ryu_apps.northbound.rest import RestApp
 from ryu_apps.northbound.servers import KnownServers
+from ryu_apps.northbound.tls import TlsRefused, server_context
 from ryu_apps.northbound.tokens import Tokens, TokensRefused
 from ryu_apps.registry.completion import Defaults
-from ryu_apps.settings import SettingsError, read_settings
+from ryu_apps.settings import RestSettings, SettingsError, read_settings, require_protected
 from ryu_apps.southbound.listeners import end_with_listener, listen_alone
 from ryu_apps.southbound.news import BarrierDone, FlowList, PortList, PortNews, Refusal
 from ryu_apps.southbound.readback import refusal_reason, switch_port
@@ -58,9 +59,11 @@ class MetadataController(app_manager.RyuApp):
         super().__init__(*args, **kwargs)
         try:
             settings = read_settings(cfg.CONF)
+            require_protected(cfg.CONF, settings.rest)
+            tls = _tls(settings.rest)
             store = open_store(settings.registry_url)
             tokens = Tokens(settings.tokens_file)
-        except (SettingsError, StoreError, TokensRefused) as error:
+        except (SettingsError, StoreError, TlsRefused, TokensRefused) as error:
             # ryu-manager would show a trace; this is the operator's to mend, so say it plainly.
             LOG.critical("cannot start: %s", error)
             sys.exit(EX_CONFIG)
@@ -70,7 +73,7 @@ class MetadataController(app_manager.RyuApp):
         fleet = Fleet(registry.claims, settings.bridge, registry.boot_count << 32, servers.of)
         self._switchboard = Switchboard(fleet, servers, settings.ovsdb)
         registry.on_change = self._switchboard.reconsider
-        mount(wsgi, RestApp(registry, self._switchboard, tokens))
+        mount(wsgi, RestApp(registry, self._switchboard, tokens), tls)
         LOG.info("registry %s: %d droplets", settings.registry_url, registry.count)
 
     def start(self) -> None:
@@ -122,6 +125,13 @@ class MetadataController(app_manager.RyuApp):
     def _error(self, event: ofp_event.EventOFPErrorMsg) -> None:
         msg = event.msg
         self._switchboard.deliver(msg.datapath, Refusal(msg.xid, refusal_reason(msg)))
+
+
+def _tls(rest: RestSettings) -> Any:
+    """The TLS context that REST is served with; None for plain HTTP. Raises TlsRefused."""
+    if rest.certificate is None or rest.key is None:
+        return None
+    return server_context(rest.certificate, rest.key, rest.client_ca)
 
 
 def _more(msg: Any) -> bool:

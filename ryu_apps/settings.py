@@ -8,7 +8,7 @@ this table.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, ip_address
 from typing import Any
 
 from oslo_config import cfg, types
@@ -107,6 +107,28 @@ OPTIONS = [
         help="REST tokens, made at the first start: lines `ROLE TOKEN [DPID]`.",
     ),
     cfg.StrOpt(
+        "rest_certificate",
+        help="PEM file with the certificate, and what leads from it to its authority, that REST is "
+        "served with over TLS. Goes with `rest_key`; without both REST is plain HTTP.",
+    ),
+    cfg.StrOpt("rest_key", help="PEM file with the key of `rest_certificate`, without a password."),
+    cfg.StrOpt(
+        "rest_client_ca",
+        help="PEM file of authorities: over TLS, REST is only for clients that show a certificate "
+        "of one of them. They need their token all the same.",
+    ),
+    cfg.StrOpt(
+        "rest_ca",
+        help="PEM file of the authority behind `rest_certificate`, for `dropletctl` and "
+        "`metadata-http`, which check certificate and host name. By default the system's.",
+    ),
+    cfg.BoolOpt(
+        "rest_allow_plain",
+        default=False,
+        help="Serve REST without TLS on an address that is not loopback too. Tokens, user data and "
+        "keys then cross the network for all on it to read, and to change.",
+    ),
+    cfg.StrOpt(
         "ovsdb",
         default="unix:/var/run/openvswitch/db.sock",
         help="The local Open vSwitch database, to see to fail_mode and max_backoff of its bridges.",
@@ -130,12 +152,24 @@ _BRIDGE_SECTION = re.compile(r"bridge:([0-9a-f]{16})")
 
 
 @dataclass(frozen=True, slots=True)
+class RestSettings:
+    """How REST is protected; paths of PEM files. `certificate` and `key` come together."""
+
+    certificate: str | None
+    key: str | None
+    client_ca: str | None
+    ca: str | None
+    allow_plain: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All settings of the controller, checked."""
 
     registry_url: str
     state_dir: str
     tokens_file: str
+    rest: RestSettings
     ovsdb: str
     region: str
     nameservers: tuple[str, ...]
@@ -157,12 +191,57 @@ def read_settings(conf: cfg.ConfigOpts) -> Settings:
         registry_url=common["registry_url"],
         state_dir=common["state_dir"],
         tokens_file=common["tokens_file"],
+        rest=_rest_settings(conf, common),
         ovsdb=common["ovsdb"],
         region=common["region"],
         nameservers=tuple(common["nameservers"]),
         default_bridge=_bridge_settings(conf, GROUP, common),
         bridges=dict(_bridges(conf, written, common)),
     )
+
+
+def require_protected(conf: cfg.ConfigOpts, rest: RestSettings) -> None:
+    """Raise SettingsError where REST would be plain on an address that others than this host reach.
+
+    `conf` has Ryu's `wsapi_host` beside our options.
+    """
+    host = conf.wsapi_host
+    if rest.certificate or rest.allow_plain or _is_of_this_host(host):
+        return
+    where = conf.get_location("wsapi_host")
+    named = where.detail if where.location is cfg.Locations.user else "the command line"
+    raise _error(
+        conf,
+        GROUP,
+        f"wsapi_host = {host} (from {named}) is not loopback, and REST without TLS shows tokens "
+        f"and documents to the network: set rest_certificate and rest_key, or "
+        f"rest_allow_plain = true",
+    )
+
+
+def _is_of_this_host(host: str) -> bool:
+    """Whether only processes of this host can connect to `host`, as far as its text tells."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        # RFC 6761, 6.3; and Ryu takes a path for a Unix socket's.
+        return host == "localhost" or host.startswith("/")
+
+
+def _rest_settings(conf: cfg.ConfigOpts, common: dict[str, Any]) -> RestSettings:
+    rest = RestSettings(
+        *(common[f"rest_{name}"] for name in ("certificate", "key", "client_ca", "ca")),
+        allow_plain=common["rest_allow_plain"],
+    )
+    for name, value, needed in (
+        ("rest_certificate", rest.certificate, rest.key),
+        ("rest_key", rest.key, rest.certificate),
+        ("rest_client_ca", rest.client_ca, rest.certificate),
+    ):
+        if value and not needed:
+            others = "rest_key" if name == "rest_certificate" else "rest_certificate"
+            raise _error(conf, GROUP, f"{name} = {value}: is nothing without {others}")
+    return rest
 
 
 # Section -> option -> the values written for it, as oslo.config's parser gives them.

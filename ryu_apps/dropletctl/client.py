@@ -18,6 +18,7 @@ from urllib3.exceptions import HTTPError
 from urllib3.util import Retry, Timeout
 
 from ryu_apps.dropletctl.errors import ClientError, NotAController, Unreachable, refusal
+from ryu_apps.dropletctl.tls import Tls
 from ryu_apps.dropletctl.wire import (
     BatchCounts,
     Document,
@@ -59,9 +60,12 @@ class Client:
     and Refused, or the kind of it that fits, where the controller refuses.
     """
 
-    def __init__(self, url: str, token: str | None = None, *, retries: int = 2) -> None:
+    def __init__(
+        self, url: str, token: str | None = None, *, retries: int = 2, tls: Tls | None = None
+    ) -> None:
         """`url` is the controller's, such as http://127.0.0.1:8080; without a token only the
-        health calls are allowed. `retries` is how often a call is tried again."""
+        health calls are allowed. `retries` is how often a call is tried again. Raises `BadTlsFile`
+        for an https URL."""
         self.url = url.rstrip("/")
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._again = Retry(
@@ -72,7 +76,10 @@ class Client:
             backoff_factor=0.1,
             raise_on_status=False,
         )
-        self._pool = urllib3.PoolManager(timeout=Timeout(CONNECT_SECONDS, READ_SECONDS))
+        https = {}
+        if self.url.startswith("https:"):
+            https["ssl_context"] = (tls or Tls()).context()
+        self._pool = urllib3.PoolManager(timeout=Timeout(CONNECT_SECONDS, READ_SECONDS), **https)
 
     def __enter__(self) -> Self:
         return self

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ryu_apps.dropletctl.tls import Tls
+
 if TYPE_CHECKING:
     from ryu_apps.settings import Settings
 
@@ -34,6 +36,9 @@ class Given:
     token: str | None = None
     tokens_file: Path | None = None
     config_file: Path | None = None
+    ca_file: Path | None = None
+    client_cert: Path | None = None
+    client_key: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,7 @@ class Place:
     url: str
     token: str
     token_source: str
+    tls: Tls
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +63,16 @@ def find(given: Given) -> Place:
     """Where the controller is and the token for it. Raises SetupError."""
     configuration = configured(given.config_file)
     url = given.url or (configuration.url if configuration else f"http://{HOST}:{PORT}")
+    ca_file = given.ca_file
+    if ca_file is None and configuration and configuration.settings.rest.ca:
+        ca_file = Path(configuration.settings.rest.ca)
+    tls = Tls(ca_file, given.client_cert, given.client_key)
     if given.token:
-        return Place(url, given.token, "--token or DROPLETCTL_TOKEN")
+        return Place(url, given.token, "--token or DROPLETCTL_TOKEN", tls)
     file = given.tokens_file
     if file is None:
         file = Path(configuration.settings.tokens_file) if configuration else TOKENS_FILE
-    return Place(url, read_token(file), str(file))
+    return Place(url, read_token(file), str(file), tls)
 
 
 def configured(config_file: Path | None) -> Configuration | None:
@@ -101,7 +111,8 @@ def _read(files: list[Path]) -> Configuration:
         )
         settings = read_settings(conf)
         host = conf.wsapi_host or HOST
-        return Configuration(f"http://{_reachable(host)}:{conf.wsapi_port}", settings)
+        scheme = "https" if settings.rest.certificate else "http"
+        return Configuration(f"{scheme}://{_reachable(host)}:{conf.wsapi_port}", settings)
     except (cfg.Error, SettingsError, ValueError) as error:
         raise SetupError(f"configuration {', '.join(map(str, files))}: {error}") from error
 
@@ -110,7 +121,7 @@ def read_token(file: Path) -> str:
     """The token that may do most of those in a tokens file. Raises SetupError."""
     options = "give --tokens-file, --config-file or DROPLETCTL_TOKEN"
     try:
-        text = file.read_text()
+        text = file.read_text("utf-8")
     except FileNotFoundError:
         raise SetupError(
             f"no token: there is no {file}, which a controller on this host writes at its first "
@@ -118,6 +129,8 @@ def read_token(file: Path) -> str:
         ) from None
     except OSError as error:
         raise SetupError(f"no token: {file}: {error.strerror}; be root, or {options}") from error
+    except UnicodeDecodeError as error:
+        raise SetupError(f"no token: {file}: it is not UTF-8; {options}") from error
     token = choose_token(text)
     if token is None:
         raise SetupError(f"no token: {file} has no line for the role {' or '.join(_ROLES)}")

@@ -18,6 +18,13 @@ class Unreachable(ClientError):
         self.url = url
 
 
+class BadTlsFile(ClientError):
+    """A file that https needs cannot be used."""
+
+    def __init__(self, file: str, why: str) -> None:
+        super().__init__(f"{file}: no certificates (or no key) that https can use: {why}")
+
+
 class NotAController(ClientError):
     """Something answered at the URL, in no way that a controller answers."""
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 import click
 from click.core import ParameterSource
@@ -23,6 +24,23 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
+class _Url(click.ParamType):
+    """Where a controller is: scheme, host, perhaps a port."""
+
+    name = "url"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The text as it is; a usage error for what is no such URL."""
+        try:
+            url = urlsplit(value)
+            sound = url.scheme in ("http", "https") and url.hostname and url.port != 0
+        except ValueError:  # A port beyond 65535, or brackets that are not closed.
+            sound = False
+        if not sound:
+            self.fail(f"{value!r} is no http://HOST:PORT or https://HOST:PORT", param, ctx)
+        return value
+
+
 class Failure(click.ClickException):
     """The command did not do what was asked: its text on standard error, exit status 1."""
 
@@ -32,9 +50,12 @@ class Failure(click.ClickException):
 def connection(function: _F) -> _F:
     """Add the options that say where the controller is."""
     options = (
-        _option("url", str, "The controller's REST interface.  [http://127.0.0.1:8080]", "URL"),
+        _option("url", _Url(), "The controller's REST interface.  [http://127.0.0.1:8080]", "URL"),
         _option("token", str, "The token to show; safer as an environment variable.", "TOKEN"),
         _option("tokens_file", _FILE, "Where to read the token.  [<state_dir>/tokens]", "FILE"),
+        _option("ca_file", _FILE, "Whom to trust over https.  [rest_ca, or the system]", "FILE"),
+        _option("client_cert", _FILE, "The certificate to show over https, PEM.", "FILE"),
+        _option("client_key", _FILE, "Its key, PEM.  [in --client-cert]", "FILE"),
         config_file,
     )
     for option in reversed(options):
@@ -72,11 +93,11 @@ def controller(context: click.Context) -> Iterator["Client"]:
     from ryu_apps.dropletctl.errors import ClientError
 
     place = _place(context)
-    with Client(place.url, place.token) as client:
-        try:
+    try:
+        with Client(place.url, place.token, tls=place.tls) as client:
             yield client
-        except ClientError as error:
-            raise Failure(_explain(error, place)) from error
+    except ClientError as error:
+        raise Failure(_explain(error, place)) from error
 
 
 def _option(name: str, kind: Any, text: str, metavar: str) -> Callable[[_F], _F]:
@@ -115,7 +136,8 @@ def _explain(error: Exception, place: Place) -> str:
 
     match error:
         case Unreachable():
-            return f"{error}\n(--url or DROPLETCTL_URL points elsewhere)"
+            trust = "; --ca-file says whom to trust" if "verify failed" in str(error) else ""
+            return f"{error} (--url or DROPLETCTL_URL points elsewhere{trust})"
         case Unauthorized() | Forbidden():
             return f"{place.url} refuses the token of {place.token_source}: {error.detail}"
         case Refused():

@@ -5,15 +5,19 @@ request still sends is read and dropped up to a bound, so that the sender gets t
 refusal; beyond it the connection is cut.
 """
 
-import socket
+import os
 import time
 from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
 
 import eventlet
+from eventlet.patcher import original
 
 from ryu_apps.northbound.problems import Problem
+
+# The real module: a green socket sets the descriptor's mode, which the connection shares.
+socket = original("socket")
 
 Environ = dict[str, Any]
 
@@ -148,6 +152,8 @@ def cut(environ: Environ) -> None:
     """Let nothing more be read from this connection: it closes after the answer."""
     connection = environ["eventlet.input"].get_socket()
     try:
-        connection.shutdown(socket.SHUT_RD)
+        # Below TLS: its own shutdown would have the answer go out in the clear.
+        with socket.socket(fileno=os.dup(connection.fileno())) as plain:
+            plain.shutdown(socket.SHUT_RD)
     except OSError:
         return  # It is gone already.

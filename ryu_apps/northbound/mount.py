@@ -1,24 +1,29 @@
 """Puts the WSGI callable where Ryu serves HTTP: the only file of this room that knows Ryu."""
 
+import os
+from ssl import SSLContext
 from typing import Any
 
 import eventlet.wsgi
+import ryu.app.wsgi
+from ryu import cfg
 from ryu.app.wsgi import ControllerBase, WSGIApplication, route
+from ryu.lib import hub
 
 from ryu_apps.northbound.rest import RestApp
+from ryu_apps.northbound.tls import TlsListener
 
 MAX_CONNECTIONS = 4096
-"""Connections Ryu's WSGI server serves at once: each watch stream holds one, and eventlet's own
-1024 would leave none for others when a thousand metadata servers follow."""
+"""Connections served at once: each watch stream holds one, and eventlet's own 1024 would leave
+none for others when a thousand metadata servers follow."""
 
 
-def mount(wsgi: WSGIApplication, app: RestApp) -> None:
+def mount(wsgi: WSGIApplication, app: RestApp, tls: SSLContext | None = None) -> None:
     """Have `app` answer every request that no Ryu application registered before answers.
 
-    Must be called before Ryu starts its WSGI server, that is from an application's `__init__`.
+    With `tls` all of them are served over it. Must be called before Ryu starts its WSGI server,
+    that is from an application's `__init__`.
     """
-    # Ryu starts the server without a say in its size.
-    eventlet.wsgi.DEFAULT_MAX_SIMULTANEOUS_REQUESTS = MAX_CONNECTIONS
 
     class CatchAll(ControllerBase):
         """Hands the request on. Made for each app: Ryu keeps data by the class's name alone."""
@@ -29,4 +34,36 @@ def mount(wsgi: WSGIApplication, app: RestApp) -> None:
             # Not passed as register()'s `data`, which Ryu drops when it is falsy.
             return app
 
+    class Server(_Server):
+        """The server of this context; Ryu passes it nothing but the application."""
+
+        context = tls
+
     wsgi.register(CatchAll)
+    # Ryu starts the server by this name, without a say in its size, its socket or its manners.
+    ryu.app.wsgi.WSGIServer = Server
+
+
+class _Server(hub.WSGIServer):
+    """What stands for Ryu's own: the same address, on our terms."""
+
+    context: SSLContext | None = None
+
+    def __init__(self, application: WSGIApplication) -> None:
+        # `wsapi_host` may be a path: that socket is its owner's alone, whatever the umask.
+        before = os.umask(0o177)
+        try:
+            super().__init__((cfg.CONF.wsapi_host, cfg.CONF.wsapi_port), application)
+        finally:
+            os.umask(before)
+
+    def __call__(self) -> None:
+        """Serve until the process ends; Ryu has a green thread call this."""
+        listener = self.server if self.context is None else TlsListener(self.server, self.context)
+        eventlet.wsgi.server(
+            listener,
+            self.handle,
+            hub.LoggingWrapper(),
+            max_size=MAX_CONNECTIONS,
+            debug=False,  # With it a fault's trace goes to the sender.
+        )

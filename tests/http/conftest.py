@@ -197,8 +197,8 @@ def make_server(tmp_path):
     """Makes `metadata-http` processes that are ended whatever happens."""
     made = []
 
-    def make(controller, **options):
-        server = Server(tmp_path, getattr(controller, "url", controller), **options)
+    def make(controller, folder=tmp_path, **options):
+        server = Server(folder, getattr(controller, "url", controller), **options)
         made.append(server)
         return server
 

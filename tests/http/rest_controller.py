@@ -8,6 +8,7 @@ application.
 
 import argparse
 import json
+import logging
 import os
 import sys
 from dataclasses import replace
@@ -23,6 +24,7 @@ from ryu_apps.binding.views import PortState, PortView, SwitchState, SwitchView 
 from ryu_apps.northbound.context import Limits  # noqa: E402
 from ryu_apps.northbound.registry import Registry  # noqa: E402
 from ryu_apps.northbound.rest import RestApp  # noqa: E402
+from ryu_apps.northbound.tls import TlsListener, server_context  # noqa: E402
 from ryu_apps.northbound.tokens import Tokens  # noqa: E402
 from ryu_apps.northbound.watch import Pace  # noqa: E402
 from ryu_apps.registry.completion import Defaults  # noqa: E402
@@ -136,7 +138,10 @@ def main():
     parser.add_argument("--pace", type=json.loads, default={})
     parser.add_argument("--not-ready", action="append", default=[])
     parser.add_argument("--ryu", action="store_true")
+    parser.add_argument("--tls", nargs="+", help="certificate, key and perhaps clients' authority")
+    parser.add_argument("--handshake-seconds", type=float, default=10)
     options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO)
     registry = Registry(
         open_store(f"sqlite://{options.state_dir}/registry.db"),
         defaults=Defaults(nameservers=("192.0.2.53",)),
@@ -165,6 +170,9 @@ def main():
     listener = eventlet.listen(("127.0.0.1", 0))
     eventlet.sleep(0)
     print(listener.getsockname()[1], flush=True)
+    if options.tls:
+        context = server_context(*options.tls)
+        listener = TlsListener(listener, context, seconds=options.handshake_seconds)
     eventlet.wsgi.server(listener, app, log=sys.stderr)
 
 

@@ -55,8 +55,10 @@ class Answer:
 class RestController:
     """A controller process with its state in a folder; may be killed and started again."""
 
-    def __init__(self, state_dir, *, limits=None, pace=None, arguments=()):
+    def __init__(self, state_dir, *, limits=None, pace=None, arguments=(), tls=None):
+        """`tls` is the context to talk to it with."""
         self.state_dir = Path(state_dir)
+        self.tls = tls
         self.arguments = [
             *("--limits", json.dumps(limits or {}), "--pace", json.dumps(pace or {})),
             *arguments,
@@ -102,6 +104,10 @@ class RestController:
         self.start()
 
     def connection(self):
+        if self.tls is not None:
+            return http.client.HTTPSConnection(
+                "127.0.0.1", self.port, timeout=PATIENCE, context=self.tls
+            )
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
 
     def headers(self, role="admin", token=None):
@@ -130,7 +136,7 @@ class RestController:
 
     def raw(self, data, *, shut=False):
         """Send bytes, return all that comes until the controller closes."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE) as connection:
+        with self.connect() as connection:
             connection.sendall(data)
             if shut:
                 connection.shutdown(socket.SHUT_WR)
@@ -138,6 +144,13 @@ class RestController:
             while piece := connection.recv(65536):
                 answer += piece
             return answer
+
+    def connect(self):
+        """A connection as `connection` makes it, for bytes of one's own."""
+        plain = socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
+        if self.tls is None:
+            return plain
+        return self.tls.wrap_socket(plain, server_hostname="127.0.0.1")
 
     def do(self, command, **arguments):
         """Have the stand-in for the core do something, see rest_controller.py."""

@@ -10,9 +10,6 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-LOOPBACK = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-
-
 MAY_SIGN_CERTIFICATES = x509.KeyUsage(
     key_cert_sign=True,
     crl_sign=True,
@@ -50,11 +47,12 @@ class Authority:
         self.certificate = folder / f"{name}.pem"
         self.certificate.write_bytes(pem(certificate.sign(self._key, hashes.SHA256())))
 
-    def issue(self, name: str) -> KeyPair:
-        """A key pair for `name` at 127.0.0.1, vouched for by this authority."""
+    def issue(self, name: str, address: str = "127.0.0.1") -> KeyPair:
+        """A key pair for `name` at `address`, vouched for by this authority."""
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = builder(subject(name), self._name, key, self._key)
-        certificate = certificate.add_extension(LOOPBACK, critical=False)
+        at = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))])
+        certificate = certificate.add_extension(at, critical=False)
         pair = KeyPair(self._folder / f"{name}.key", self._folder / f"{name}.crt")
         pair.certificate.write_bytes(pem(certificate.sign(self._key, hashes.SHA256())))
         pair.key.write_bytes(

@@ -6,7 +6,7 @@ meta0 and metadata server. One session has one such world; each test leaves it a
 
 import http.client
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from ipaddress import IPv4Address, IPv4Network
@@ -17,7 +17,7 @@ from lab.hypervisor import BRIDGE, Hypervisor
 from lab.lab import Lab
 from lab.namespace import Namespace
 from lab.process import run
-from lab.services import CONTROLLER, OPENFLOW_PORT, Services
+from lab.services import CONTROLLER, OPENFLOW_PORT, Options, Services
 from lab.wait import wait_for
 
 META = "meta0"
@@ -148,10 +148,13 @@ class Cloud:
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
-        self.host = self._host("hv", {"wsapi_host": "0.0.0.0", "ofp_listen_host": "0.0.0.0"}, {})
+        everywhere = {"wsapi_host": "0.0.0.0", "ofp_listen_host": "0.0.0.0"}
+        plain = {"rest_allow_plain": True}
+        self.host = self._host("hv", {"DEFAULT": everywhere, "metadata": plain})
         urls = f"http://{_MANAGEMENT[0]}:{REST_PORT}"
         tokens = self.host.services.state_dir / "tokens"
-        self.peer = self._host("peer", {}, {"controller_urls": urls, "tokens_file": tokens})
+        follower = {"controller_urls": urls, "tokens_file": tokens}
+        self.peer = self._host("peer", {"metadata_http": follower})
         self.rest = Rest(self.host.services)
         self._connect_hosts()
 
@@ -240,11 +243,8 @@ class Cloud:
         flows = "\n".join(self.host.ovs.dump_flows(BRIDGE))
         return f"{self.host.services.diagnosis()}\n{self.peer.services.diagnosis()}\n{flows}"
 
-    def _host(
-        self, name: str, controller: Mapping[str, object], server: Mapping[str, object]
-    ) -> Host:
+    def _host(self, name: str, options: Options) -> Host:
         hypervisor = self.lab.hypervisor(name)
-        options = {"DEFAULT": controller, "metadata_http": server}
         return Host(hypervisor, Services(self.lab, hypervisor, options))
 
     def _connect_hosts(self) -> None:

@@ -13,6 +13,7 @@ from ryu_apps.settings import (
     Settings,
     SettingsError,
     read_settings,
+    require_protected,
 )
 
 DPID = "00003ab7a35fc341"
@@ -158,6 +159,50 @@ def test_a_section_that_names_no_switch_is_refused(file: Path, section: str):
         read(file, f"[{section}]\nzone_base = 1\n")
     assert f"[{section}]" in str(refused.value)
     assert str(file) in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "needed"),
+    [
+        ("rest_certificate = /c.pem", "rest_key"),
+        ("rest_key = /k.pem", "rest_certificate"),
+        ("rest_client_ca = /a.pem", "rest_certificate"),
+    ],
+)
+def test_tls_for_rest_is_whole_or_refused(file: Path, line: str, needed: str):
+    with pytest.raises(SettingsError) as refused:
+        read(file, f"[metadata]\n{line}\n")
+    assert f"{line}: is nothing without {needed}" in str(refused.value)
+    assert str(file) in str(refused.value)
+
+
+PLAIN, ALLOWED = "", "rest_allow_plain = true"
+SECURE = "rest_certificate = /c.pem\nrest_key = /k.pem"
+
+
+@pytest.mark.parametrize(
+    ("host", "options", "good"),
+    [
+        *((host, PLAIN, True) for host in ("127.0.0.1", "127.1.2.3", "::1", "localhost")),
+        ("/run/rest.sock", PLAIN, True),
+        *((host, PLAIN, False) for host in ("0.0.0.0", "::", "10.0.0.1", "fe80::1", "hv", "")),
+        *((host, PLAIN, False) for host in ("127.1", "localhost.example", "169.254.169.254")),
+        *(("0.0.0.0", options, True) for options in (ALLOWED, SECURE)),
+    ],
+)
+def test_plain_rest_is_for_this_host_alone(file: Path, host: str, options: str, good: bool):
+    file.write_text(f"[DEFAULT]\nwsapi_host = {host}\n[metadata]\n{options}\n", encoding="utf-8")
+    conf = cfg.ConfigOpts()
+    conf.register_cli_opts([cfg.StrOpt("wsapi-host", default="127.0.0.1")])
+    conf(["--config-file", str(file)], project="test", default_config_files=[])
+    settings = read_settings(conf)
+    if good:
+        require_protected(conf, settings.rest)
+        return
+    with pytest.raises(SettingsError) as refused:
+        require_protected(conf, settings.rest)
+    for word in (f"wsapi_host = {host} (from {file})", "rest_allow_plain = true", "rest_key"):
+        assert word in str(refused.value)
 
 
 def test_other_sections_are_left_to_others(file: Path):

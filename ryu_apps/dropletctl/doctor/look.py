@@ -180,7 +180,7 @@ def _ask_controller(given: Given, dpid: str) -> ControllerAnswer:
     except SetupError as error:
         return ControllerAnswer("", str(error))
     try:
-        with Client(place.url, place.token) as client:
+        with Client(place.url, place.token, tls=place.tls) as client:
             reasons, clock = client.readiness()
             switch = next((s for s in client.switches() if s["dpid"] == dpid), None)
             ports = client.ports(dpid)["ports"] if switch is not None else []

@@ -17,13 +17,16 @@ from ryu_apps.dropletctl.options import given
 NOBODY = "http://127.0.0.1:1"
 """A port where nobody listens."""
 
+SECURE = "https://127.0.0.1:1"
+"""The same by TLS."""
+
 
 @pytest.fixture(autouse=True)
 def nothing_usual(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Neither this machine's configuration nor its environment has a say."""
     monkeypatch.setattr(connection, "CONFIG_FILE", tmp_path / "no-config")
     monkeypatch.setattr(connection, "TOKENS_FILE", tmp_path / "no-tokens")
-    for name in ("URL", "TOKEN", "TOKENS_FILE", "CONFIG_FILE"):
+    for name in ("URL", "TOKEN", "TOKENS_FILE", "CONFIG_FILE", "CA_FILE"):
         monkeypatch.delenv(f"DROPLETCTL_{name}", raising=False)
 
 
@@ -48,15 +51,19 @@ def tell(context: click.Context) -> None:
     ("words", "env", "expected"),
     [
         ([], {}, Given()),
-        (["--url", "a", "tell"], {}, Given(url="a")),
-        (["tell", "--url", "a"], {}, Given(url="a")),
-        (["--url", "a", "tell", "--url", "b"], {}, Given(url="b")),
-        (["--url", "a", "tell", "--token", "t"], {}, Given(url="a", token="t")),
-        ([], {"DROPLETCTL_URL": "e"}, Given(url="e")),
-        (["--url", "a", "tell"], {"DROPLETCTL_URL": "e"}, Given(url="a")),
-        (["tell", "--url", "a"], {"DROPLETCTL_URL": "e"}, Given(url="a")),
+        (["--url", "http://a", "tell"], {}, Given(url="http://a")),
+        (["tell", "--url", "http://a"], {}, Given(url="http://a")),
+        (["--url", "http://a", "tell", "--url", "http://b"], {}, Given(url="http://b")),
+        (["--url", "http://a", "tell", "--token", "t"], {}, Given(url="http://a", token="t")),
+        ([], {"DROPLETCTL_URL": "http://e"}, Given(url="http://e")),
+        (["--url", "http://a", "tell"], {"DROPLETCTL_URL": "http://e"}, Given(url="http://a")),
+        (["tell", "--url", "http://a"], {"DROPLETCTL_URL": "http://e"}, Given(url="http://a")),
         (["tell", "--tokens-file", "f"], {}, Given(tokens_file=Path("f"))),
         (["--config-file", "f", "tell"], {}, Given(config_file=Path("f"))),
+        (["tell", "--ca-file", "f"], {}, Given(ca_file=Path("f"))),
+        ([], {"DROPLETCTL_CA_FILE": "f"}, Given(ca_file=Path("f"))),
+        (["tell", "--client-cert", "c"], {}, Given(client_cert=Path("c"))),
+        (["--client-key", "k", "tell"], {}, Given(client_key=Path("k"))),
     ],
 )
 def test_options_may_stand_on_both_sides_of_the_command(
@@ -88,6 +95,12 @@ def test_options_may_stand_on_both_sides_of_the_command(
         ["host-setup", "--bridge", "br0", "--mac", "01:00:00:00:00:01"],
         ["host-setup", "--bridge", "br0", "--table", "254"],
         ["list", "--nonsense"],
+        *(
+            ["list", "--url", url]
+            for url in ("", "10.0.0.1:8080", "ftp://h", "http://", "http://[")
+        ),
+        *(["list", "--url", url] for url in ("http://h:0", "http://h:65536", "https://h:x")),
+        ["list", "--tokens-file", "/"],
     ],
 )
 def test_what_makes_no_sense_is_a_usage_error(words: list[str]) -> None:
@@ -113,10 +126,46 @@ def test_what_cannot_be_done_is_told(words: list[str], text: str, told: str) -> 
     assert told in done.output
 
 
-def test_a_controller_that_is_not_there_is_named() -> None:
-    done = call("switches", "--url", NOBODY, "--token", "t")
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--url", NOBODY], f"no answer from a controller at {NOBODY}: Connection refused"),
+        (["--url", SECURE], f"no answer from a controller at {SECURE}: Connection refused"),
+        (["--url", "http://h.invalid:1"], "no answer from a controller at http://h.invalid:1: "),
+        (["--url", SECURE, "--ca-file", "/absent"], "/absent: no certificates"),
+        (["--url", SECURE, "--client-cert", "/absent"], "/absent: no certificates"),
+        (["--url", SECURE, "--client-key", "/absent"], "/absent: no certificates"),
+        (["--url", SECURE, "--ca-file", __file__], f"{__file__}: no certificates"),
+        (["--config-file", "/absent.conf"], "/absent.conf"),
+    ],
+)
+def test_a_controller_that_is_not_reached_is_named_in_one_line(words: list[str], told: str) -> None:
+    done = call("switches", "--token", "sesame", *words)
     assert done.exit_code == 1
-    assert f"no answer from a controller at {NOBODY}: Connection refused" in done.output
+    assert done.stdout == ""
+    assert told in done.stderr
+    assert done.stderr.startswith("Error: ")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (None, "no token: there is no {file}"),
+        ("# nothing\n", "no token: {file} has no line for the role admin or server"),
+        (b"\xff\xfe", "no token: {file}: it is not UTF-8"),
+    ],
+)
+def test_a_token_that_is_not_found_is_told_with_its_file_in_one_line(
+    tmp_path: Path, text: str | bytes | None, told: str
+) -> None:
+    file = tmp_path / "tokens"
+    if text is not None:
+        file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    done = call("switches", "--url", NOBODY, "--tokens-file", str(file))
+    assert done.exit_code == 1
+    assert told.format(file=file) in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_a_token_is_never_shown() -> None:
