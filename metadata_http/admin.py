@@ -34,6 +34,27 @@ class AnswerCounter:
         child.inc()
 
 
+class LimitCounters:
+    """How often a droplet met one of its limits, without telling which droplet it was."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._over_rate = Counter(
+            f"{_PREFIX}_over_rate", "Requests answered 429 for rate_limit", registry=registry
+        )
+        self._ended = Counter(
+            f"{_PREFIX}_connections_ended",
+            "Connections ended: beyond max_connections_per_droplet, or of a former droplet",
+            ["reason"],
+            registry=registry,
+        )
+        self.crowding = self._ended.labels("crowding").inc
+        self.rebound = self._ended.labels("rebound").inc
+
+    def over_rate(self) -> None:
+        """One more request over its droplet's rate."""
+        self._over_rate.inc()
+
+
 Report = Callable[[], dict[str, Any]]
 Whose = Callable[[str], dict[str, Any]]
 """From an address to the verdict on who asks from it."""

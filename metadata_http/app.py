@@ -20,9 +20,10 @@ from typing import Any, Protocol
 from metadata_http import conditional, formats
 from metadata_http.conditional import BadWish, Wish
 from metadata_http.document import Node
-from metadata_http.identity import UNCHECKED, Caller, Sight, identify
+from metadata_http.identity import UNCHECKED, Caller, Sight, Verdict, identify
 from metadata_http.lease import Lease
 from metadata_http.oddities import Oddities, who
+from metadata_http.rates import Quotas
 from metadata_http.reports import Reply, Reports
 from metadata_http.respond import (
     FAULT,
@@ -33,11 +34,12 @@ from metadata_http.respond import (
     Trees,
     is_host,
     is_report,
+    over_quota,
     plain,
     respond,
     unavailable,
 )
-from metadata_http.view import Droplet, View
+from metadata_http.view import Droplet, Port, View, taken_away
 from metadata_http.waits import TooMany, Wait, Waits
 
 log = logging.getLogger(__name__)
@@ -90,6 +92,9 @@ class Application:
         self.unknown_droplet_grace = unknown_droplet_grace
         self.formats: tuple[str, ...] = (formats.DIGITALOCEAN,)
         self.longest_wait = 60.0
+        self.quotas = Quotas(0, 0)
+        self.count_over_quota: Callable[[], None] = lambda: None
+        self.end_connections: Callable[[frozenset[str]], None] = lambda addresses: None
         self.waits = Waits(clock, limit=4096, per_droplet=32)
         self.reports: Reports | None = None
         self._counter = counter
@@ -97,9 +102,19 @@ class Application:
         self._tree = lru_cache(_TREES_KEPT)(_tree)
 
     def publish(self, view: View | None, lease: Lease) -> None:
-        """From the next request on, answer from `view` as long as `lease` holds."""
+        """From the next request on, answer from `view` as long as `lease` holds.
+
+        What those have open who lost their port with it is ended when this returns. The controller
+        hears of it afterwards and only then opens the port for the next, whose packets so never
+        meet a connection of the last.
+        """
+        before, _ = self.state
         self.state = (view, lease)
         self.waits.changed(view)
+        addresses = taken_away(before, view)
+        if addresses:
+            self.quotas.forget(addresses)
+            self.end_connections(addresses)
 
     def see(self, sight: Sight) -> None:
         """From the next request on, serve only ports that `sight` confirms."""
@@ -122,14 +137,25 @@ class Application:
             self.look()
         view, lease = self.state
         now = clock()
-        if view is not None and lease.until > now and _is_plain(environ):
-            port = view.by_address.get(environ["REMOTE_ADDR"])
-            if port is not None and port.droplet is not None and self.sight.confirms(port, now):
-                prepared = port.droplet.prepared.get(environ["PATH_INFO"])
-                if prepared is not None:
-                    self._counter.count(prepared[2])
-                    start_response(prepared[0], list(prepared[1]))
-                    return prepared[3]
+        peer = environ["REMOTE_ADDR"]
+        # Whoever is not on a known port of ours is answered no more than 403 or 503.
+        port = None if view is None else view.by_address.get(peer)
+        if port is None:
+            return self._answer(environ, start_response)
+        if not self.quotas.take(peer, now):
+            return self._over_quota(environ, start_response, port, now)
+        droplet = port.droplet
+        if (
+            droplet is not None
+            and lease.until > now
+            and _is_plain(environ)
+            and self.sight.confirms(port, now)
+        ):
+            prepared = droplet.prepared.get(environ["PATH_INFO"])
+            if prepared is not None:
+                self._counter.count(prepared[2])
+                start_response(prepared[0], list(prepared[1]))
+                return prepared[3]
         return self._answer(environ, start_response)
 
     def _answer(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -151,6 +177,16 @@ class Application:
             prepared = (response.status_line, response.headers, response.status.value)
             caller.droplet.prepared[request.path] = (*prepared, [response.body])
         return _start(finish(response), start_response)
+
+    def _over_quota(
+        self, environ: Environ, start_response: StartResponse, port: Port, now: float
+    ) -> Iterable[bytes]:
+        peer, request = environ["REMOTE_ADDR"], _request(environ)
+        # Whose request it is decides nothing here but who waits; it is told to the log alone.
+        caller = Caller(Verdict.WAIT, f"port {port.name} has asked too often", port)
+        response = over_quota(self.quotas.wait(peer, now))
+        self.count_over_quota()
+        return _start(self._finish(peer, caller, request, response), start_response)
 
     def _caller(self, peer: str) -> tuple[View | None, Caller]:
         if clock() >= self.sight.fresh:

@@ -1,18 +1,16 @@
 """Request bodies from guests: how long one may take, and how few are read at a time.
 
-Shell: timers, and the sockets of this very process. A WSGI server's `read` waits for the body for
-as long as its sender likes and cannot be told to stop, so a late body is answered from beside it
-and its connection ended below the server, which ends the read.
+Shell: timers. A WSGI server's `read` waits for the body for as long as its sender likes and cannot
+be told to stop, so a late body is answered from beside it and its connection ended below the
+server (`connections.py`), which ends the read.
 """
 
 import itertools
 import logging
-import os
-import socket
-import stat
-import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+
+from metadata_http import connections
 
 log = logging.getLogger(__name__)
 
@@ -20,9 +18,6 @@ AT_ONCE = 16
 SECONDS = 2.0
 _PATIENCE = 0.3  # seconds for an answer to go out, and for a connection's end to be noticed
 _JUST_NOW = 1000  # milliseconds
-# struct tcp_info (linux/tcp.h): eight bytes, then 32-bit fields, tcpi_last_data_sent the tenth.
-_LAST_DATA_SENT = 8 + 4 * 9
-_SCANNING = threading.Lock()  # one at a time: each looks at all there are
 
 
 class Busy(Exception):
@@ -95,54 +90,5 @@ def _end(peer: str, finished: threading.Event) -> None:
     for attempt in itertools.count():
         if finished.wait(_PATIENCE):
             return
-        ended = end_connections(peer, just_answered=attempt == 0)
+        ended = connections.shut_down(peer, sent_within=_JUST_NOW if attempt == 0 else None)
         log.info("a body of %s did not come: ended %d of its connections", peer, ended)
-
-
-def end_connections(peer: str, *, just_answered: bool) -> int:
-    """Shut down this process's TCP connections from the address `peer`; how many there were."""
-    ended = 0
-    with _SCANNING:
-        for connection in _connections():
-            with connection:
-                if _is_of(connection, peer) and not (just_answered and _is_idle(connection)):
-                    ended += _shut_down(connection)
-    return ended
-
-
-def _connections() -> Iterator[socket.socket]:
-    """This process's TCP sockets, each by a file descriptor of its own."""
-    for name in os.listdir("/proc/self/fd"):
-        try:
-            if not stat.S_ISSOCK(os.fstat(int(name)).st_mode):
-                continue
-            copy = os.dup(int(name))
-        except OSError:
-            continue  # closed meanwhile
-        try:
-            connection = socket.socket(fileno=copy)
-        except OSError:  # closed meanwhile, and something else in its place
-            os.close(copy)
-            continue
-        yield connection
-
-
-def _shut_down(connection: socket.socket) -> bool:
-    try:
-        connection.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        return False  # it had ended by itself
-    return True
-
-
-def _is_of(connection: socket.socket, peer: str) -> bool:
-    try:
-        return connection.family == socket.AF_INET and connection.getpeername()[0] == peer
-    except OSError:
-        return False  # a listening or a half-closed one
-
-
-def _is_idle(connection: socket.socket) -> bool:
-    info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _LAST_DATA_SENT + 4)
-    (ago,) = struct.unpack_from("I", info, _LAST_DATA_SENT)
-    return ago > _JUST_NOW

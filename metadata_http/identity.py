@@ -39,10 +39,7 @@ class Caller:
     @property
     def binding(self) -> Hashable:
         """Equal as long as the same droplet has been on the same port without a break."""
-        port = self.port
-        if port is None or port.droplet is None:
-            return None
-        return (port.ofport, port.name, port.binding, port.droplet.droplet_id)
+        return None if self.port is None or self.port.droplet is None else self.port.holder
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from http import HTTPStatus
+from math import ceil
 from urllib.parse import quote
 
 from metadata_http import ec2, formats
@@ -164,6 +165,12 @@ def unavailable(retry_after: int = RETRY_AFTER) -> Response:
     """503: not now; the connection is freed meanwhile."""
     retry = ("Retry-After", str(retry_after))
     return plain(HTTPStatus.SERVICE_UNAVAILABLE, retry, _CLOSE)
+
+
+def over_quota(seconds: float) -> Response:
+    """429: too often. The next try costs a connection, which costs its packets."""
+    retry = ("Retry-After", str(max(1, ceil(seconds))))
+    return plain(HTTPStatus.TOO_MANY_REQUESTS, retry, ("Connection", "close"))
 
 
 def plain(status: HTTPStatus, *headers: tuple[str, str]) -> Response:

@@ -11,9 +11,11 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from metadata_http.admin import Admin, AnswerCounter
+from metadata_http import connections
+from metadata_http.admin import Admin, AnswerCounter, LimitCounters
 from metadata_http.app import Application, clock
 from metadata_http.followed import Followed
+from metadata_http.rates import Quotas
 from metadata_http.settings import Settings
 from metadata_http.way import Way
 
@@ -29,6 +31,7 @@ class Service:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.application = Application(AnswerCounter(self.registry))
+        self._limits = LimitCounters(self.registry)
         self._followed: Followed | None = None
         self._changing = threading.Lock()  # one after the other: moves, and the end
         self._stopped = threading.Event()
@@ -46,6 +49,7 @@ class Service:
         followed.start()
         self._followed = followed
         self._way.start()
+        self._guard.start()
         admin.start()
         log.info("server %s, admin on %s", followed.replica.server, admin.address)
         # On a restart the requests that wait in the socket's queue get an answer, not a 503.
@@ -62,6 +66,14 @@ class Service:
         application.longest_wait = settings.longest_wait
         application.waits.limit = settings.max_waits
         application.waits.per_droplet = settings.max_waits_per_droplet
+        application.quotas = Quotas(settings.rate_limit, settings.rate_burst)
+        application.count_over_quota = self._limits.over_rate
+        application.end_connections = self._end_connections
+        most, ended = settings.max_connections_per_droplet, self._limits.crowding
+        self._guard = connections.Guard(most, self._droplets_network, ended)
+
+    def _end_connections(self, addresses: frozenset[str]) -> None:
+        self._limits.rebound(connections.end(addresses))
 
     def _admin(self, settings: Settings, slot: int) -> Admin:
         host, port = settings.admin_listen.host, settings.admin_listen.port
@@ -127,6 +139,7 @@ class Service:
             "waits": len(self.application.waits),
             "lease_seconds": round(max(lease.until - now, 0.0), 3),
             "view_age_seconds": round(age, 3) if isfinite(age) else None,
+            **self._guard.report(),
             **way,
             **({} if followed is None else followed.report(now)),
         }

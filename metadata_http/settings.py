@@ -189,6 +189,28 @@ OPTIONS = (
         "this is memory (about 20 KiB each), not concurrency.",
     ),
     cfg.IntOpt(
+        "max_connections_per_droplet",
+        default=128,
+        min=1,
+        help="Of these, connections of one droplet. Looked at twice a second; of those beyond it "
+        "the ones that sent nothing for longest are ended. More than max_waits_per_droplet, or "
+        "waiting requests are cut off.",
+    ),
+    cfg.FloatOpt(
+        "rate_limit",
+        default=200.0,
+        min=0.0,
+        help="Requests a second that each droplet is answered in each process once its burst is "
+        "used up; beyond it the answer is 429 and the connection's end. 0: no limit.",
+    ),
+    cfg.IntOpt(
+        "rate_burst",
+        default=1000,
+        min=1,
+        help="Requests a droplet may make at once beyond `rate_limit`: a client's walk of the "
+        "whole tree is less than a hundred, within a second.",
+    ),
+    cfg.IntOpt(
         "header_timeout",
         default=10,
         min=1,
@@ -252,6 +274,9 @@ class Settings:
     max_waits_per_droplet: int
     longest_wait: float
     max_connections: int
+    max_connections_per_droplet: int
+    rate_limit: float
+    rate_burst: int
     header_timeout: int
     max_header_bytes: int
     stop_timeout: int

@@ -8,7 +8,7 @@ is the controller's to say; nothing here computes an address.
 import base64
 import binascii
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Network
 from types import MappingProxyType
@@ -63,6 +63,12 @@ class Port:
     droplet: Droplet | None
     unbound_since: float | None
     fault: str | None = None
+
+    @property
+    def holder(self) -> Hashable:
+        """Equal as long as the same droplet, or none, has been on the same port without a break."""
+        droplet_id = None if self.droplet is None else self.droplet.droplet_id
+        return (self.ofport, self.name, self.binding, droplet_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +269,18 @@ def _by_address(ports: Iterable[Port]) -> dict[str, Port]:
     for address in clashes:
         del found[address]
     return found
+
+
+def taken_away(before: View | None, after: View | None) -> frozenset[str]:
+    """The addresses that whoever had them in `before` has no longer in `after`."""
+    if before is None or before is after:
+        return frozenset()
+    now: Mapping[str, Port] = {} if after is None else after.by_address
+    return frozenset(
+        address
+        for address, port in before.by_address.items()
+        if (then := now.get(address)) is not port and (then is None or then.holder != port.holder)
+    )
 
 
 def snapshot(view: View) -> list[dict[str, Any]]:

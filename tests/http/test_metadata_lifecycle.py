@@ -164,7 +164,7 @@ class PassedSocket(Server):
     """A server that inherits its listening socket as file descriptor 3."""
 
     def __init__(self, folder, controller_url, listener):
-        super().__init__(folder, controller_url)
+        super().__init__(folder, controller_url, rate_limit=0)
         self.listener = listener
 
     def spawn(self, command):
@@ -181,11 +181,11 @@ class PassedSocket(Server):
 
 def test_the_next_server_may_start_before_the_last_one_stops(tmp_path, bound):
     """Both follow the controller, each under its own name; a client sees no gap."""
-    first = Server(tmp_path, bound.url)
+    first = Server(tmp_path, bound.url, rate_limit=0)
     second = None
     try:
         started(first)
-        second = Server(tmp_path, bound.url, listen=f"127.0.0.1:{first.port}")
+        second = Server(tmp_path, bound.url, listen=f"127.0.0.1:{first.port}", rate_limit=0)
         with Load(first.port) as load:
             load.wait_for("answered", 100)
             started(second)

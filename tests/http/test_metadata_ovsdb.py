@@ -71,7 +71,7 @@ def server(make_server, controller, ovs):
 
 def started(make_server, controller, ovs, **options):
     """A server of the bridge by its name, unless told otherwise, that has its view."""
-    made = make_server(controller, **{"bridge": BRIDGE, "dpid": None, **options})
+    made = make_server(controller, **{"bridge": BRIDGE, "dpid": None, "rate_limit": 0, **options})
     with made.config.open("a") as config:
         config.write(f"[metadata]\novsdb = {ovs.remote}\n")
     made.start()

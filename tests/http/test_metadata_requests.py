@@ -27,7 +27,8 @@ def server(tmp_path_factory):
         port(603, OTHER, 7889372, user_data_base64=base64.b64encode(GZIP).decode()),
         port(604, WAITING),
     )
-    with serving(tmp_path_factory.mktemp("requests"), *ports, header_timeout=2) as made:
+    folder = tmp_path_factory.mktemp("requests")
+    with serving(folder, *ports, header_timeout=2, rate_limit=0) as made:
         yield made
 
 

@@ -50,7 +50,7 @@ def waiting_server(common, controller):
 
 
 class Poll:
-    """A GET in the background; `join` gives (status, headers, body)."""
+    """A GET in the background; `join` gives (status, headers, body), or an OSError as status."""
 
     def __init__(self, server, path, address=DROPLET, headers=None):
         self.answer = None
@@ -59,7 +59,10 @@ class Poll:
         self._thread.start()
 
     def _ask(self, server, path, address, headers):
-        self.answer = server.get(path, address, headers=headers)
+        try:
+            self.answer = server.get(path, address, headers=headers)
+        except OSError as fault:
+            self.answer = (fault, {}, b"")
 
     def join(self):
         self._thread.join(60)
@@ -232,7 +235,8 @@ def test_whose_port_is_rebound_meanwhile_gets_nothing(waiting_server, controller
         controller.put(port(602, DROPLET, 9, hostname="secret"))
     for each in waiting:
         status, headers, body = each.join()
-        assert (status, headers["Connection"]) == (503, "close")
+        # Its connection is ended, too; which of the two is quicker is left open.
+        assert isinstance(status, OSError) or (status, headers["Connection"]) == (503, "close")
         assert b"secret" not in body
 
 

@@ -5,7 +5,7 @@ import base64
 import pytest
 
 from metadata_http.identity import Verdict, identify
-from metadata_http.view import EventError, Following, advance, snapshot
+from metadata_http.view import EventError, Following, advance, snapshot, taken_away
 
 BEGIN = {
     "event": "snapshot",
@@ -225,3 +225,31 @@ def test_the_fault_names_no_droplets_data():
     with pytest.raises(EventError) as fault:
         follow(put(11, address="10.0.0.1", metadata={"auth_key": "secret"}), start=synced(put(10)))
     assert "secret" not in str(fault.value)
+
+
+@pytest.mark.parametrize(
+    ("then", "taken"),
+    [
+        ({}, False),
+        ({"user_data_base64": "bmV3"}, False),
+        ({"droplet_id": 8}, True),
+        ({"binding": 2}, True),
+        ({"name": "tap8"}, True),
+        ({"droplet_id": None, "binding": None}, True),
+        ({"address": "100.127.2.91"}, True),
+    ],
+)
+def test_what_is_taken_away_is_what_changes_hands(then, taken):
+    other = put(10, ofport=1, address="100.127.0.1", droplet_id=9)
+    before = synced(put(10), other)
+    after = follow(put(11, **then), start=before)
+    found = taken_away(before.view, after.view)
+    assert found == (frozenset({"100.127.2.90"}) if taken else frozenset())
+
+
+def test_a_port_that_goes_is_taken_away_and_a_view_that_comes_takes_nothing():
+    before = synced(put(10))
+    gone = follow({"event": "gone", "revision": 11, "ofport": 602}, start=before)
+    assert taken_away(before.view, gone.view) == {"100.127.2.90"}
+    assert taken_away(before.view, None) == {"100.127.2.90"}
+    assert taken_away(None, before.view) == frozenset()
