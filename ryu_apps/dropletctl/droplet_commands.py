@@ -63,10 +63,12 @@ def put(
 
 @click.command(short_help="Print a droplet's registration as JSON.")
 @click.argument("droplet_id", metavar="ID", type=_ID)
+@json_output
 @connection
 @click.pass_context
-def get(context: click.Context, droplet_id: int) -> None:
-    """Print a droplet's registration as JSON, as `put` takes it."""
+def get(context: click.Context, droplet_id: int, as_json: bool) -> None:
+    """Print a droplet's registration as JSON, with --json or without, as `put` takes it."""
+    del as_json  # There is no other form.
     with controller(context) as client:
         show.print_json(client.get_droplet(droplet_id).droplet)
 
@@ -92,12 +94,16 @@ def list_(context: click.Context, tag: str | None, region: str | None, as_json: 
 @click.command()
 @click.argument("droplet_id", metavar="ID", type=_ID)
 @click.option("--if-match", metavar="ETAG", help="Only if the droplet still has this ETag.")
+@json_output
 @connection
 @click.pass_context
-def delete(context: click.Context, droplet_id: int, if_match: str | None) -> None:
+def delete(context: click.Context, droplet_id: int, if_match: str | None, as_json: bool) -> None:
     """Remove a droplet's registration."""
     with controller(context) as client:
         client.delete_droplet(droplet_id, if_match=if_match)
+    if as_json:
+        show.print_json({"removed": droplet_id})
+        return
     click.echo(f"droplet {droplet_id} removed")
 
 

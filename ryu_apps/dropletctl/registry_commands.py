@@ -12,17 +12,26 @@ from typing import BinaryIO
 
 import click
 
+from ryu_apps.dropletctl import show
 from ryu_apps.dropletctl.connection import SetupError, registry_url
-from ryu_apps.dropletctl.options import Failure, config_file, connection, controller, given
+from ryu_apps.dropletctl.options import (
+    Failure,
+    config_file,
+    connection,
+    controller,
+    given,
+    json_output,
+)
 
 _PATH = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command(short_help="Keep a copy of the registry.")
 @click.argument("file", type=_PATH)
+@json_output
 @connection
 @click.pass_context
-def backup(context: click.Context, file: Path) -> None:
+def backup(context: click.Context, file: Path, as_json: bool) -> None:
     """Write a copy of the controller's registry, as of one moment, to FILE, which must not be there
     yet. The controller goes on meanwhile. FILE holds what droplets' metadata holds, secrets
     included; it is readable by you alone."""
@@ -32,14 +41,19 @@ def backup(context: click.Context, file: Path) -> None:
         sink.flush()
         os.fsync(sink.fileno())
         _check(unfinished)
-    click.echo(f"{file}: the registry as of now, {file.stat().st_size} bytes, checked")
+    size = file.stat().st_size
+    if as_json:
+        show.print_json({"file": str(file), "bytes": size})
+        return
+    click.echo(f"{file}: the registry as of now, {size} bytes, checked")
 
 
 @click.command(short_help="Put a backup in the registry's place.")
 @click.argument("file", type=_PATH)
+@json_output
 @config_file
 @click.pass_context
-def restore(context: click.Context, file: Path) -> None:
+def restore(context: click.Context, file: Path, as_json: bool) -> None:
     """Make the registry on this host a copy of the backup FILE. The controller must not run. What
     is there, damaged or not, is kept beside it under another name.
 
@@ -52,6 +66,10 @@ def restore(context: click.Context, file: Path) -> None:
         done = restore_store(registry_url(given(context).config_file), file)
     except (SetupError, StoreRefused) as error:
         raise Failure(str(error)) from error
+    if as_json:
+        kept = None if done.kept is None else str(done.kept)
+        show.print_json({"registry": str(done.path), "droplets": done.droplets, "kept": kept})
+        return
     click.echo(f"{done.path}: restored, {done.droplets} droplets")
     if done.kept is not None:
         click.echo(f"what was there is kept as {done.kept}")

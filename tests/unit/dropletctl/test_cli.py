@@ -180,6 +180,13 @@ def test_every_command_explains_itself(words: list[str]) -> None:
     assert done.output.startswith("Usage:")
 
 
+@pytest.mark.parametrize("name", cli.list_commands(click.Context(cli)))
+def test_every_command_has_a_form_for_programs(name: str) -> None:
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
+    assert "--json" in [option for each in command.params for option in each.opts]
+
+
 def test_the_command_line_is_quick_because_it_imports_only_what_it_needs() -> None:
     program = (
         "import sys; from ryu_apps.dropletctl.cli import cli\n"
