@@ -28,14 +28,14 @@ HOSTNAME_PATH = "/metadata/v1/hostname"
 
 @dataclass(frozen=True, slots=True)
 class Guest:
-    """A droplet of the story. `remark` says what is special about it."""
+    """A droplet of the story. `registered` says when it is."""
 
     droplet_id: int
     ofport: int
     mac: str
     address: str
     hostname: str
-    remark: str
+    registered: str
 
     @property
     def port(self) -> str:
@@ -55,12 +55,12 @@ class Guest:
 _MAC, _IP = "a6:a4:8e:4a:e8:70", "10.0.0.5/24"
 
 GUESTS = (
-    Guest(7889371, 602, _MAC, _IP, "web-1", "the one from the talk"),
-    Guest(7889372, 255, _MAC, _IP, "db-1", "same IP and same MAC as web-1"),
-    Guest(7889373, 32768, "a6:a4:8e:4a:e8:73", _IP, "cache-1", "same IP as web-1"),
+    Guest(7889371, 602, _MAC, _IP, "web-1", "at once"),
+    Guest(7889372, 255, _MAC, _IP, "db-1", "at once"),
+    Guest(7889373, 32768, "a6:a4:8e:4a:e8:73", _IP, "cache-1", "at once"),
 )
-LATE = Guest(7889374, 256, "a6:a4:8e:4a:e8:74", "10.0.0.9/24", "late-1", "registered later")
-STRANGER = Guest(7889375, 65279, "a6:a4:8e:4a:e8:75", "10.0.0.10/24", "nobody", "never registered")
+LATE = Guest(7889374, 256, "a6:a4:8e:4a:e8:74", "10.0.0.9/24", "late-1", "late")
+STRANGER = Guest(7889375, 65279, "a6:a4:8e:4a:e8:75", "10.0.0.10/24", "nobody", "never")
 
 
 class Stopped(BaseException):
@@ -118,12 +118,12 @@ class Demo:
     def _guests_arrive(self) -> None:
         self.screen.chapter(
             "Droplets",
-            "Each a namespace behind a port of the bridge. Customers choose their own addresses, "
-            "so some have the same ones. Only the first three are registered so far.",
+            "Each a namespace behind a port of the bridge. Customers choose their own addresses: "
+            "three have one IP, and two of these one MAC as well.",
         )
         everyone = (*GUESTS, LATE, STRANGER)
-        rows = [(g.hostname, g.port, g.ofport, g.mac, g.address, g.remark) for g in everyone]
-        self.screen.table(("droplet", "port", "ofport", "MAC", "IP", "note"), rows)
+        rows = [(g.hostname, g.port, g.ofport, g.mac, g.address, g.registered) for g in everyone]
+        self.screen.table(("droplet", "port", "ofport", "MAC", "IP", "registered"), rows)
         for guest in everyone:
             self._droplets[guest.droplet_id] = self.host.add_droplet(
                 guest.port, ofport=guest.ofport, mac=guest.mac, addresses=guest.address
@@ -259,8 +259,8 @@ def run(screen: Screen, *, once: bool) -> int:
         try:
             demo.tell()
         except LabError as error:
-            screen.failure(str(error))
             screen.output(demo.services.diagnosis())
+            screen.failure(str(error))  # last, where people look
             return 1
         for failure in demo.failures:
             screen.failure(failure)
