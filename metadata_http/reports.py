@@ -82,10 +82,6 @@ class Reports:
             self._leave(droplet.droplet_id)
             raise
 
-    def stop(self) -> None:
-        """Take on nothing more; what was taken is finished by itself."""
-        self._workers.shutdown(wait=False, cancel_futures=False)
-
     def _enter(self, droplet_id: int) -> Response | None:
         with self._lock:
             if droplet_id in self._busy or not self._own.take(droplet_id, self._clock(), 0):
