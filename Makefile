@@ -20,14 +20,13 @@ STATUS_FILE ?=
 RYU_WHEEL := .build/wheels/ryu-4.34+ovsmetadata.1-py3-none-any.whl
 
 .PHONY: help demo test test-vm check bench run clean venv client-image
-.PHONY: build-packages network-packages bench-packages
+.PHONY: need-root build-packages network-packages bench-packages
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
-demo: venv network-packages ## droplets on a private Open vSwitch ask for their metadata (root); ONCE=1 leaves by itself
-	@scripts/need-root "make demo"
-	exec .venv/bin/python -m lab.demo $(if $(filter 1,$(ONCE)),--once)
+demo: need-root venv network-packages ## droplets on a private Open vSwitch ask for their metadata (root); ONCE=1 leaves by itself
+	@exec .venv/bin/python -m lab.demo $(if $(filter 1,$(ONCE)),--once)
 
 test: venv network-packages client-image ## every test (root; an ordinary user's run leaves out the system tests)
 	@status=0
@@ -35,9 +34,8 @@ test: venv network-packages client-image ## every test (root; an ordinary user's
 	if [[ -n "$(STATUS_FILE)" ]]; then echo $$status >"$(STATUS_FILE)"; exit 0; fi
 	exit $$status
 
-test-vm: venv network-packages ## a Debian boots as a virtual machine, in software, from the server (root; takes minutes)
-	@scripts/need-root "make test-vm"
-	scripts/client-image --vm >/dev/null
+test-vm: need-root venv network-packages ## a Debian boots as a virtual machine, in software, from the server (root; takes minutes)
+	@scripts/client-image --vm >/dev/null
 	exec .venv/bin/python -m pytest tests/clients/vm_boot.py
 
 check: venv network-packages ## the tests that take under a minute and need no root, and the style
@@ -46,9 +44,8 @@ check: venv network-packages ## the tests that take under a minute and need no r
 bench: venv bench-packages ## measurements; they print figures and judge nothing
 	@exec .venv/bin/python -m bench
 
-run: venv network-packages ## controller and metadata server on this host's own bridge, BRIDGE=br0 (root)
-	@scripts/need-root "make run"
-	exec scripts/run "$(BRIDGE)"
+run: need-root venv network-packages ## controller and metadata server on this host's own bridge, BRIDGE=br0 (root)
+	@exec scripts/run "$(BRIDGE)"
 
 venv: .venv/.complete ## the virtual environment .venv with our Ryu and everything else in it
 
@@ -58,6 +55,10 @@ client-image: | build-packages ## the real clients that `make test` runs, a Debi
 clean: ## removes all that the other targets made in this directory
 	@rm -rf .venv .build build dist .pytest_cache .ruff_cache .hypothesis ./*.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Before anything else, so that nobody waits for an environment to be refused then.
+need-root:
+	@scripts/need-root "make $(MAKECMDGOALS)"
 
 build-packages:
 	@scripts/install-packages build
