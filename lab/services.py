@@ -4,6 +4,7 @@ import http.client
 import json
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -41,6 +42,8 @@ class Service:
         self.name = name
         self.host = host
         self.daemon: Daemon | None = None
+        self.tls: ssl.SSLContext | None = None
+        """What to ask for its health with, where it answers by https."""
         self._lab = lab
         self._health_port = health_port
         self._arguments = arguments
@@ -87,8 +90,11 @@ class Service:
 
     def answer(self, path: str) -> tuple[int, str]:
         """Status and body of a health call. Raises OSError."""
+        place, seconds = ("127.0.0.1", self._health_port), 5
+        connection = http.client.HTTPConnection(*place, timeout=seconds)
+        if self.tls is not None:
+            connection = http.client.HTTPSConnection(*place, timeout=seconds, context=self.tls)
         with self.host.namespace.entered():
-            connection = http.client.HTTPConnection("127.0.0.1", self._health_port, timeout=5)
             connection.connect()
         try:
             connection.request("GET", path)

@@ -109,16 +109,32 @@ def advance(following: Following, events: Iterable[Event], now: float) -> Follow
         try:
             fold.apply(event)
         except (KeyError, TypeError, ValueError, AttributeError) as fault:
-            raise EventError(f"cannot apply {_shown(event)}: {fault!r}") from fault
+            raise EventError(f"cannot apply {_named(event)}: {_reason(fault)}") from fault
     return fold.result()
 
 
-def _shown(event: Event) -> str:
-    """The event without the droplet's data, which may hold secrets."""
-    port = event.get("port") if isinstance(event, Mapping) else None
-    if not isinstance(port, Mapping):
-        return repr(event)
-    return repr({**event, "port": {k: v for k, v in port.items() if k != "droplet"}})
+def _named(event: Event) -> str:
+    """Which event it is, by what can be no secret: the droplet's data is in there, too."""
+    if not isinstance(event, Mapping):
+        return f"an event that is a {type(event).__name__}"
+    port = event.get("port")
+    told = event | port if isinstance(port, Mapping) else event
+    numbers = ", ".join(
+        f"{name} {told[name]}" for name in ("revision", "ofport") if isinstance(told.get(name), int)
+    )
+    kind = event.get("event")
+    return f"event {kind if kind in _KINDS else '(unknown)'} ({numbers or 'no numbers'})"
+
+
+def _reason(fault: Exception) -> str:
+    """Why, without the value at fault: Python's own words may have it in them."""
+    if isinstance(fault, EventError):
+        return str(fault)
+    key = f" {fault.args[0]!r}" if isinstance(fault, KeyError) else ""
+    return f"{type(fault).__name__}{key}"
+
+
+_KINDS = ("snapshot", "port", "gone", "in-sync", "heartbeat", "waiting")
 
 
 class _Fold:

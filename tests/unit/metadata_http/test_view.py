@@ -253,3 +253,21 @@ def test_a_port_that_goes_is_taken_away_and_a_view_that_comes_takes_nothing():
     assert taken_away(before.view, gone.view) == {"100.127.2.90"}
     assert taken_away(before.view, None) == {"100.127.2.90"}
     assert taken_away(None, before.view) == frozenset()
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"event": "snapshot", "revision": "<<secret>>"},
+        {"event": "port", "revision": 5, "port": "<<secret>>"},
+        {"event": "port", "revision": 5, "port": {"hv_local_ip": None, "ofport": "<<secret>>"}},
+        {"event": "port", "port": {"hv_local_ip": None, "ofport": 1, "droplet": "<<secret>>"}},
+        {"event": "gone", "ofport": "<<secret>>"},
+        "<<secret>>",
+    ],
+)
+def test_what_cannot_be_applied_is_named_without_what_is_in_it(event):
+    with pytest.raises(EventError) as refused:
+        advance(Following(), [event], 0.0)
+    assert "cannot apply " in str(refused.value)
+    assert "secret" not in str(refused.value)
