@@ -145,6 +145,46 @@ def test_a_droplet_that_is_removed_from_the_registry_gets_nothing_more(
     assert str(droplet_id) not in answer.text
 
 
+@pytest.fixture
+def full_table(world: World, crowd: dict[int, Droplet]) -> Iterator[Callable[[], None]]:
+    """The bridge takes no more flows in the forwarding table, until the test has some room made."""
+    taken = sum("table=65," in line for line in world.ovs.dump_flows(BRIDGE))
+    world.ovs.vsctl(
+        *("--id=@full", "create", "Flow_Table", f"flow_limit={taken}"),
+        *("--", "set", "Bridge", BRIDGE, "flow_tables:65=@full"),
+    )
+
+    def make_room() -> None:
+        world.ovs.vsctl("clear", "Bridge", BRIDGE, "flow_tables")
+
+    yield make_room
+    make_room()
+
+
+def test_what_the_switch_refuses_is_shown_at_the_port(
+    world: World,
+    crowd: dict[int, Droplet],
+    newcomer: Callable[..., Droplet],
+    full_table: Callable[[], None],
+) -> None:
+    droplet = newcomer("tapfull", 1006)
+    droplet_id = world.register(droplet)
+
+    def refused() -> str | None:
+        port = world.ports()[droplet.port]
+        return port["reason"] if port["state"] == "error" else None
+
+    reason = wait_for(
+        refused, "the refusal", diagnose=world.services.diagnosis, not_yet=(KeyError,)
+    )
+    assert reason == "OFPET_FLOW_MOD_FAILED(5)/OFPFMFC_TABLE_FULL(1)"
+    assert world.flows_of_port(1006) == []
+    everybody_is_served(crowd)
+    full_table()
+    world.replace(droplet_id, droplet)
+    assert world.wait_for_answer(droplet, ID).text == str(droplet_id)
+
+
 def test_the_next_droplet_on_an_ofport_gets_its_own_at_once(
     world: World, newcomer: Callable[..., Droplet]
 ) -> None:
