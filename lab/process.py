@@ -3,7 +3,6 @@
 Nothing here knows what the commands do.
 """
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -18,8 +17,9 @@ COMMAND_SECONDS = 60
 STOP_SECONDS = 10
 """How long a daemon may take to end after SIGTERM before it is killed."""
 
-_PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None, use_errno=True)
+# prctl(2), PR_SET_PDEATHSIG, by a command that becomes the one after it. Set in Python it would be
+# after the fork, where a signal or another thread's lock can still be in the way.
+_DYING_WITH_PARENT = ("setpriv", "--pdeathsig", "KILL")
 
 
 class CommandFailed(LabError):
@@ -75,7 +75,7 @@ class Daemon:
         self.log = log
         with log.open("ab") as output:
             self._popen = subprocess.Popen(
-                command,
+                [*_DYING_WITH_PARENT, *command],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -83,7 +83,6 @@ class Daemon:
                 # Ctrl-C is for whoever owns the lab, who then stops the daemons in order.
                 start_new_session=True,
                 pass_fds=keep,
-                preexec_fn=_die_with_parent,
             )
 
     @property
@@ -124,7 +123,3 @@ class Daemon:
         """Wait for it to end by itself; its exit status. Raises LabError."""
         wait_for(lambda: not self.running, f"{self.name} to end", seconds, self.log_tail)
         return self._popen.wait()
-
-
-def _die_with_parent() -> None:
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
