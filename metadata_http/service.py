@@ -25,6 +25,10 @@ _FIRST_VIEW = 1.0  # seconds a starting server waits for a view before it answer
 _TRY_AGAIN = 1.0  # seconds between tries to follow a bridge that was made again
 
 
+# What /readyz says of the bridge between two that are followed; its keys are there always.
+_NO_BRIDGE = {"dpid": None, "server": None, "controller": None, "connected": False}
+
+
 class Service:
     """Everything of one process but the HTTP server that calls `application`."""
 
@@ -141,5 +145,5 @@ class Service:
             "view_age_seconds": round(age, 3) if isfinite(age) else None,
             **self._guard.report(),
             **way,
-            **({} if followed is None else followed.report(now)),
+            **(_NO_BRIDGE if followed is None else followed.report(now)),
         }
