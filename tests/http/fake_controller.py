@@ -149,7 +149,7 @@ class FakeController:
         with self.changed:
             self.changed.notify_all()
 
-    def wait_for(self, condition, timeout=20.0):
+    def wait_for(self, condition, timeout=60.0):
         """Wait for `condition` of this controller's state; a net for a hang, no measure."""
         with self.changed:
             assert self.changed.wait_for(condition, timeout), "the server never got there"
@@ -309,7 +309,7 @@ def _handler(controller):
     return Handler
 
 
-def wait_until(condition, what, timeout=20.0):
+def wait_until(condition, what, timeout=60.0):
     """Wait for something that gives no notice; a net for a hang, no measure."""
     deadline = time.monotonic() + timeout
     while not condition():
