@@ -256,7 +256,7 @@ class Store(Protocol):
         """Keep durably that all servers of this switch are remembered."""
 
     def probe(self) -> None:
-        """Raise what a write would; change nothing."""
+        """Raise what a write of a droplet, even of a large one, would; nobody notices."""
 
     def backup(self) -> BinaryIO:
         """A copy of all as of one moment, checked, as a file without a name, from its beginning.

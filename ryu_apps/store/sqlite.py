@@ -7,6 +7,7 @@ the file is opened, and when it is refused, is in `sqlite_file.py`.
 
 import json
 import logging
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -35,6 +36,9 @@ LOG = logging.getLogger(__name__)
 _RECORD = "d.droplet_id, d.revision, d.document, d.status, d.status_revision"
 """The columns of a `Record`."""
 
+
+_ROOM = 1 << 20
+"""Bytes: what the largest droplet needs in the WAL, about twice over."""
 
 # ryu-manager makes `threading.Lock` one of green threads; a native thread that waits for such a
 # lock is never woken.
@@ -152,9 +156,17 @@ class SqliteStore:
             transaction.settle(f"{dpid:016x}")
 
     def probe(self) -> None:
-        """Have the disk take a write that changes nothing."""
+        """Have the disk take a write that nobody notices, and see whether it has room for more.
+
+        One page may find room where the WAL is overwritten, after a larger write did not.
+        """
+        with self._errors("write"):
+            disk = os.statvfs(self.path.parent)
+            if disk.f_bavail * disk.f_frsize < _ROOM:
+                raise OSError(ENOSPC, os.strerror(ENOSPC))
         with self._write_lock, self._errors("write"), self._transaction() as transaction:
-            transaction.count("revision", 0)
+            # SQLite writes nothing where nothing changes; a revision passed over is no loss.
+            transaction.count("revision", 1)
 
     def backup(self) -> BinaryIO:
         """A copy as of one moment, checked; needs room for itself beside the registry."""

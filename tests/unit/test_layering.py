@@ -179,6 +179,34 @@ def test_what_is_loaded_in_the_end(rooms: list[str], strangers: list[str]) -> No
     assert done.stdout.strip() == "[]"
 
 
+WALL_CLOCKS = {"time.time", "time.time_ns", "time.localtime", "time.gmtime", "datetime.now"}
+WALL_CLOCKS |= {"datetime.utcnow", "datetime.today", "date.today", "time.CLOCK_REALTIME"}
+
+# They tell a person what time it is, or that it is wrong, and decide nothing.
+MAY_TELL_THE_TIME = {
+    "ryu_apps/dropletctl/switch_commands.py",
+    "ryu_apps/dropletctl/doctor/look.py",
+}
+
+
+@every_file
+def test_the_clock_on_the_wall_decides_nothing(path: Path) -> None:
+    """It jumps, both ways; what decides is monotonic: leases, time limits, revisions, order."""
+    tree = ast.parse(path.read_text(encoding="utf-8"), path)
+    used = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    used |= {
+        f"{node.module}.{name.name}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for name in node.names
+    }
+    found = {name for name in used if any(f".{name}".endswith(f".{w}") for w in WALL_CLOCKS)}
+    if str(path.relative_to(ROOT)) in MAY_TELL_THE_TIME:
+        assert found, "it tells no time any more: take it off the list"
+    else:
+        assert found == set()
+
+
 @every_file
 def test_every_file_says_what_may_live_in_it(path: Path) -> None:
     assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"), path))
