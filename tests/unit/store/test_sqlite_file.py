@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import random
 import signal
 import sqlite3
 import stat
@@ -215,19 +216,30 @@ def start_crasher(path):
     )
 
 
-def test_what_was_acknowledged_survives_kill_9_and_nothing_is_half_there(path):
+KILLS = int(os.environ.get("OVS_METADATA_STORE_KILLS", "60"))
+SEED = int(os.environ.get("OVS_METADATA_SOAK_SEED", "0")) or random.SystemRandom().getrandbits(32)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120 + KILLS)
+def test_what_was_acknowledged_survives_kill_9_and_nothing_is_half_there(path, capsys):
     """Killed at a different point of its work each time, in the first start included."""
-    for lines in (0, 1, 2, 5, 40):
-        process = start_crasher(path)
-        said = [process.stdout.readline() for _ in range(lines)]
-        process.send_signal(signal.SIGKILL)
-        said += process.stdout.readlines()
-        process.wait()
-        with closing(SqliteStore(path)) as store:
-            found = {record.droplet_id for record in store.get_many(range(2, 100_000)).values()}
-            assert found.issuperset(
-                n for line in said[1:] for n in (2 * int(line), 2 * int(line) + 1)
-            )
-            assert all((n ^ 1) in found for n in found)
-            assert {claim.droplet_id for claim in store.claims()} == found
-            assert store.count() == len(found)
+    environment = os.environ | {"PYTHONPATH": str(CRASHER.parents[3])}
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-W",
+            "ignore",
+            CRASHER.with_name("kills.py"),
+            path,
+            str(KILLS),
+            str(SEED),
+        ],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+    with capsys.disabled():
+        print(f"\nstore with OVS_METADATA_SOAK_SEED={SEED}: {done.stdout.strip()}")
+    assert done.returncode == 0, done.stderr
