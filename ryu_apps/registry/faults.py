@@ -67,16 +67,31 @@ class Findings:
             raise InvalidDocument(self.faults, omitted=self.omitted)
 
 
-@dataclass(frozen=True, slots=True)
 class Place:
-    """A value's place in the document that is being checked."""
+    """A value's place in the document that is being checked.
 
-    findings: Findings
-    pointer: str = ""
+    Every value gets one and hardly any is ever told, so the pointer is put together when it is.
+    """
+
+    __slots__ = ("_key", "_parent", "findings")
+
+    def __init__(
+        self, findings: Findings, parent: "Place | None" = None, key: str | int = ""
+    ) -> None:
+        self.findings = findings
+        self._parent = parent
+        self._key = key
+
+    @property
+    def pointer(self) -> str:
+        """The JSON pointer (RFC 6901)."""
+        if self._parent is None:
+            return ""
+        token = str(self._key).replace("~", "~0").replace("/", "~1")
+        return f"{self._parent.pointer}/{token}"
 
     def __truediv__(self, key: str | int) -> "Place":
-        token = str(key).replace("~", "~0").replace("/", "~1")
-        return Place(self.findings, f"{self.pointer}/{token}")
+        return Place(self.findings, self, key)
 
     def fault(self, reason: str) -> None:
         """Report that the value here is wrong because of `reason`."""

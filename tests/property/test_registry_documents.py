@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ryu_apps.registry import jsontext
+from ryu_apps.registry.checks import check_address
 from ryu_apps.registry.completion import Defaults, complete
 from ryu_apps.registry.droplet import decode_stored, read_droplet
-from ryu_apps.registry.faults import InvalidDocument
+from ryu_apps.registry.faults import Findings, InvalidDocument, Place
 from ryu_apps.registry.status import NO_STATUS, patched, read_agent_report
 
 MAC = re.compile("[0-9a-f]{2}(:[0-9a-f]{2}){5}")
@@ -245,3 +246,17 @@ def test_any_bytes_as_a_batch(data):
         return
     if not any(isinstance(value, InvalidDocument) for _, value in elements):
         assert [value for _, value in elements] == json.loads(data)
+
+
+octets = st.integers(0, 300).map(str) | st.text("0123456789 +-_.\u0661", max_size=4)
+
+
+@given(st.lists(octets, min_size=3, max_size=5).map(".".join) | st.ip_addresses(v=4).map(str))
+def test_an_ipv4_address_is_what_the_standard_library_takes_for_one(text):
+    findings = Findings()
+    try:
+        expected = ipaddress.ip_address(text).version == 4
+    except ValueError:
+        expected = False
+    assert check_address(text, 4, Place(findings)) == expected
+    assert bool(findings.faults) != expected

@@ -16,6 +16,8 @@ from ryu_apps.registry.faults import InvalidDocument
         (b'{"a":NaN}', "not JSON: NaN"),
         (b"[-Infinity]", "not JSON: -Infinity"),
         (b"[1e999]", "/0: the number is too large"),
+        (b'{"a":{"b":[0,-1e999]}}', "/a/b/1: the number is too large"),
+        (b"[" + b"9" * 400 + b".0]", "/0: the number is too large"),
         (b"[" + b"9" * 5000 + b"]", "thousands of digits"),
         (b'{"a":["\\ud800"]}', "/a/0: holds half a surrogate pair"),
         (b'{"\\udfff":1}', "half a surrogate pair"),
