@@ -22,6 +22,7 @@ class RyuController(RestController):
         self.state_dir = state_dir
         self.registry = registry or state_dir / "registry.db"
         self.port = free_port()
+        self.tls = None
         self.process = None
         self.config_file = state_dir / "controller.conf"
         self.config_file.write_text(
