@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from ryu_apps.northbound.metrics import Metrics
 
 
+MAX_REVISION = 2**63 - 1
+"""The greatest revision there can be: they are the registry's 64-bit integers."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Bounds of the interface. Sizes in bytes, times in seconds."""

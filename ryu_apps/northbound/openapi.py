@@ -7,7 +7,9 @@ checked against the shapes.
 from http import HTTPStatus
 from typing import Any
 
+from ryu_apps.northbound.context import MAX_REVISION, Limits
 from ryu_apps.northbound.schemas import SCHEMAS
+from ryu_apps.registry.droplet import MAX_DROPLET_ID
 
 Json = dict[str, Any]
 
@@ -15,6 +17,10 @@ _JSON = "application/json"
 _NDJSON = "application/x-ndjson"
 _SQLITE = "application/vnd.sqlite3"
 _MERGE_PATCH = "application/merge-patch+json"
+
+
+def _integer(minimum: int, maximum: int) -> Json:
+    return {"type": "integer", "minimum": minimum, "maximum": maximum}
 
 
 def _ref(name: str) -> Json:
@@ -83,8 +89,10 @@ _IF_NONE_MATCH = _parameter(
 
 def _droplets() -> Json:
     query = [
-        _parameter("limit", "query", {"type": "integer", "minimum": 1}, "At most so many"),
-        _parameter("after", "query", {"type": "integer"}, "Only ids above; `next` of a page"),
+        _parameter("limit", "query", _integer(1, Limits().page), "At most so many"),
+        _parameter(
+            "after", "query", _integer(0, MAX_DROPLET_ID), "Only ids above; `next` of a page"
+        ),
         _parameter("tag", "query", {"type": "string"}, "Only droplets with this tag"),
         _parameter("region", "query", {"type": "string"}, "Only droplets in this region"),
     ]
@@ -218,7 +226,9 @@ def _switches() -> Json:
 def _ports() -> Json:
     query = [
         _parameter("watch", "query", {"type": "boolean"}, "Stream the view and its changes"),
-        _parameter("since", "query", {"type": "integer"}, "The revision the caller already has"),
+        _parameter(
+            "since", "query", _integer(0, MAX_REVISION), "The revision the caller already has"
+        ),
         _parameter("server", "query", _ref("ServerName"), "Follow as this server, see docs"),
     ]
     answer = _answer("The ports; with watch=true a stream of WatchEvent lines", "PortList")

@@ -31,6 +31,7 @@ _TEXT: Json = {"type": "string"}
 _TEXT_OR_NULL: Json = {"type": ["string", "null"]}
 _COUNT: Json = {"type": "integer", "minimum": 0}
 _REVISION: Json = {"type": "integer", "minimum": 0, "description": "Grows over restarts"}
+_MAC = "^(?!00:00:00:00:00:00)[0-9A-Fa-f][02468ACEace](:[0-9A-Fa-f]{2}){5}$"
 
 _FORMATS_OR_NULL: Json = {
     "type": ["array", "null"],
@@ -62,6 +63,8 @@ _DROPLET: Json = {
     },
     "status": _ref("Status"),
 }
+
+_GIVEN = _DROPLET | {"metadata": {"anyOf": [_ref("Metadata"), {"type": "null"}]}}
 
 _OPTIONAL = ("user_data_base64", "formats", "status")
 
@@ -107,7 +110,7 @@ SCHEMAS: Json = {
     "Port": _object(
         {
             "name": {"type": "string", "minLength": 1, "maxLength": 15, "pattern": "^[!-.0-~]+$"},
-            "mac": {"type": "string", "pattern": "^[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}$"},
+            "mac": {"type": "string", "pattern": _MAC, "description": "Unicast and not zero"},
             "dpid": {
                 "type": ["string", "null"],
                 "pattern": "^[0-9A-Fa-f]{16}$",
@@ -152,8 +155,8 @@ SCHEMAS: Json = {
     "Revision": _object({"revision": _REVISION}),
     "Maintenance": _object({"event": {"enum": list(MAINTENANCE_EVENTS)}}, closed=True),
     "MaintenanceNow": _object({"event": {"enum": [*MAINTENANCE_EVENTS, None]}}),
-    "DropletInput": _object(_DROPLET, optional=("droplet_id", "metadata", *_OPTIONAL), closed=True),
-    "BatchDroplet": _object(_DROPLET, optional=("metadata", *_OPTIONAL), closed=True),
+    "DropletInput": _object(_GIVEN, optional=("droplet_id", "metadata", *_OPTIONAL), closed=True),
+    "BatchDroplet": _object(_GIVEN, optional=("metadata", *_OPTIONAL), closed=True),
     "Droplet": _object(_DROPLET, optional=_OPTIONAL, closed=True),
     "DropletPage": _object(
         {

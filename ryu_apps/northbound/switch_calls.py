@@ -10,7 +10,7 @@ import webob
 from ryu_apps.binding.views import PortView, SwitchView
 from ryu_apps.northbound import body
 from ryu_apps.northbound.answers import json_answer, no_content
-from ryu_apps.northbound.context import Call, whole_number
+from ryu_apps.northbound.context import MAX_REVISION, Call, whole_number
 from ryu_apps.northbound.problems import Problem, bad_parameter
 from ryu_apps.northbound.watch import NoSuchSwitch, TooManyWatchers
 from ryu_apps.registry import jsontext
@@ -69,7 +69,7 @@ def unfollow(call: Call) -> webob.Response:
 
 def _watch(call: Call, dpid: int, given: dict[str, str]) -> webob.Response:
     environ = call.request.environ
-    since = whole_number(given, "since", -1, range(2**63))
+    since = whole_number(given, "since", -1, range(MAX_REVISION + 1))
     server = _server(given["server"]) if "server" in given else None
     answer = webob.Response(status=200, content_type="application/x-ndjson", charset=None)
     answer.headers["Cache-Control"] = "no-store"

@@ -105,8 +105,10 @@ def json_type(value: object) -> str:
             return "null"
         case bool():
             return "a boolean"
-        case int() | float():
+        case int():
             return "a number"
+        case float():
+            return "a number with a fraction or exponent"
         case str():
             return "a string"
         case list():

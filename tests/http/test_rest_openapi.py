@@ -127,6 +127,8 @@ def test_the_shapes_refuse_something():
         ("Droplet", {}),
         ("WatchEvent", {"event": "x"}),
         ("Port", {"name": ""}),
+        ("Port", {"name": "tap7", "mac": "01:00:00:00:00:00"}),
+        ("Port", {"name": "tap7", "mac": "00:00:00:00:00:00"}),
         ("AgentReport", {"ssh_info": {}}),
         ("AgentReport", {"droplet_id": 7}),
         ("Maintenance", {"event": None}),
