@@ -1,14 +1,40 @@
-"""HTTP answers read strictly, by the bytes: what a client of any kind must be able to rely on.
+"""HTTP by the bytes: sent as they are, and the answers read strictly.
 
+What is refused here is what a client of any kind must be able to rely on.
 Shares no code with what it judges, nor with a lenient client library.
 """
 
+import contextlib
 import re
+import socket
 from dataclasses import dataclass
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-5]\d\d) [A-Z][A-Za-z -]*")
 _FIELD = re.compile(rb"([a-z][a-z-]*): ([\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?)?")
 _NEXT = b"HTTP/1."
+
+PATIENCE = 60
+"""Seconds until an end that does not come fails a test; never a measure."""
+
+
+def connector(port, source):
+    """Makes connections to a server at `port` of this machine that come from `source`."""
+    return lambda: socket.create_connection(("127.0.0.1", port), PATIENCE, (source, 0))
+
+
+def exchange(connect, data):
+    """Send `data` by a new connection; all that comes until the other side ends it."""
+    received = b""
+    with contextlib.closing(connect()) as connection:
+        connection.settimeout(PATIENCE)
+        # Who has refused may have closed before all was sent; bytes that it did not read turn
+        # its end into a reset, after all it has said.
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            connection.sendall(data)
+        with contextlib.suppress(ConnectionResetError):
+            while chunk := connection.recv(65536):
+                received += chunk
+    return received
 
 
 @dataclass(frozen=True)

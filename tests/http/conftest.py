@@ -154,11 +154,11 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(folder, *ports, subnet="127.1.0.0/16", **options):
-    """A server that follows a controller with these ports, and has them."""
+def serving(folder, *ports, kind=Server, subnet="127.1.0.0/16", **options):
+    """A server, of the class `kind`, that follows a controller and has these ports of it."""
     controller = FakeController(subnet=subnet).start()
     controller.put(*ports)
-    server = Server(folder, controller.url, **options)
+    server = kind(folder, controller.url, **options)
     try:
         server.start()
         controller.wait_acknowledged()

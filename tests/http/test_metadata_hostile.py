@@ -10,6 +10,7 @@ import time
 import pytest
 
 from tests.http import hostile
+from tests.http.answers import PATIENCE, connector
 from tests.http.conftest import serving
 from tests.http.fake_controller import port
 
@@ -36,7 +37,7 @@ def server(tmp_path_factory):
 
 @pytest.mark.parametrize("case", hostile.TABLE, ids=lambda case: case.name)
 def test_the_table(server, case):
-    hostile.check(hostile.connector(server.port, DROPLET), case, DROPLET_ID, b"nyc3")
+    hostile.check(connector(server.port, DROPLET), case, DROPLET_ID, b"nyc3")
 
 
 def wait_of_another(server):
@@ -73,7 +74,7 @@ class Trickle(threading.Thread):
         super().__init__(daemon=True)
         self._open = {}
         for _ in range(self.COUNT):
-            connection = hostile.connector(port_number, OTHER)()
+            connection = connector(port_number, OTHER)()
             connection.setblocking(False)
             connection.sendall(b"GET /metadata/v1/id HTTP/1.1\r\nHost: a\r\nX: ")
             self._open[connection.fileno()] = connection
@@ -105,7 +106,7 @@ def test_a_thousand_trickling_connections_hold_nobody_up_and_end(server, many_fi
         assert trickle.held, "the server was to hold some of them"
         while trickle.is_alive():
             longest = max(longest, another_asks())
-            assert time.monotonic() < begin + hostile.PATIENCE, f"{trickle.held} never ended"
+            assert time.monotonic() < begin + PATIENCE, f"{trickle.held} never ended"
         # Who waits for a fair part of the whole waited for trickling ones to end.
         assert longest < (time.monotonic() - begin) / 4
 
@@ -127,7 +128,7 @@ def test_endless_bodies_are_cut_off_and_hold_nobody_up(server, head):
 
     def send_endlessly():
         while not stop.is_set():
-            with hostile.connector(server.port, OTHER)() as connection:
+            with connector(server.port, OTHER)() as connection:
                 with contextlib.suppress(ConnectionError):
                     connection.sendall(head)
                     while not stop.is_set():
@@ -141,7 +142,7 @@ def test_endless_bodies_are_cut_off_and_hold_nobody_up(server, head):
             sender.start()
         for _ in range(100):
             another_asks()
-        deadline = time.monotonic() + hostile.PATIENCE
+        deadline = time.monotonic() + PATIENCE
         while len(cut_off) < 20 and time.monotonic() < deadline:
             another_asks()
         stop.set()
