@@ -28,7 +28,8 @@ def mount(wsgi: WSGIApplication, app: RestApp, tls: SSLContext | None = None) ->
     class CatchAll(ControllerBase):
         """Hands the request on. Made for each app: Ryu keeps data by the class's name alone."""
 
-        @route("rest", "/{path:.*}")
+        # Not `.*`, which ends before a line's end: Ryu would answer such a path, in HTML.
+        @route("rest", r"/{path:[\s\S]*}")
         def index(self, request: Any, **_: Any) -> Any:
             """A WSGI callable is an answer to webob's wsgify, which calls it as it is."""
             # Not passed as register()'s `data`, which Ryu drops when it is falsy.

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import Phase, settings
+from hypothesis.errors import FlakyFailure
 
 from tests.http.answers import connector
 from tests.http.conftest import Server, serving
@@ -64,5 +65,6 @@ def test_the_fuzzers_find_each_flaw_planted(tmp_path, flaw, finder):
     looking = settings(effort(2000), phases=[Phase.generate], database=None, derandomize=True)
     with serving(tmp_path, *DROPLETS, kind=kind, **OPTIONS) as server:
         connect = connector(server.port, DROPLET)
-        with pytest.raises(AssertionError):
+        # What comes of a wrong length may differ from time to time; it is found all the same.
+        with pytest.raises((AssertionError, FlakyFailure)):
             fuzz(finder, connect, looking)

@@ -393,3 +393,11 @@ def test_droplets_are_served_through_ryu_too(controller):
     assert controller.request("DELETE", "/v1/droplets/1").status == 204
     assert controller.get("/", role=None).json["status"] == 404
     assert controller.request("POST", "/healthz", role=None).headers["Allow"] == "GET, HEAD"
+
+
+@pytest.mark.parametrize("path", ["/v1/droplets/a%0Ab", "/v1/droplets/a%0A", "/v1/%0A/%00", "/%0A"])
+def test_no_path_is_ryus_to_answer(controller, path):
+    nobody = controller.get(path, role=None)
+    assert nobody.status == (401 if path.startswith("/v1/") else 404)
+    for answer in (nobody, controller.get(path)):
+        assert answer.headers["Content-Type"] == "application/problem+json"
