@@ -53,12 +53,17 @@ class Controller(Manager):
             return json.load(answer)
 
     def schemathesis(self, *options):
-        """Exit status and output of `st run` with all its checks."""
+        """Exit status and output of `st run` with all its checks but one.
+
+        A maintenance event that was called off is null and still there to be asked for. That what
+        was deleted is gone is shown in `test_rest_droplets`.
+        """
         done = subprocess.run(
             [
                 *(Path(sys.executable).parent / "st", "--no-color"),
                 *("--config-file", HERE / "schemathesis.toml"),
-                *("run", f"http://127.0.0.1:{self.http_port}/v1/openapi.json", "--checks", "all"),
+                *("run", f"http://127.0.0.1:{self.http_port}/v1/openapi.json"),
+                *("--checks", "all", "--exclude-checks", "use_after_free"),
                 *("--header", f"Authorization: {self.authorization}", *options),
             ],
             capture_output=True,
