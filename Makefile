@@ -14,12 +14,14 @@ export PATH := $(PATH):/usr/sbin:/sbin
 PYTHON ?=
 # The bridge of `make run`.
 BRIDGE ?= br0
+# How long each of the two parts of `make soak` lasts.
+MINUTES ?= 30
 # Where `make test` leaves pytest's exit status, instead of failing by one of make's own.
 STATUS_FILE ?=
 
 RYU_WHEEL := .build/wheels/ryu-4.34+ovsmetadata.1-py3-none-any.whl
 
-.PHONY: help demo test test-vm check bench run clean venv client-image
+.PHONY: help demo test soak test-vm check bench run clean venv client-image
 .PHONY: need-root build-packages network-packages bench-packages
 
 help: ## this list
@@ -33,6 +35,9 @@ test: venv network-packages client-image ## every test (root; an ordinary user's
 	.venv/bin/python -m pytest || status=$$?
 	if [[ -n "$(STATUS_FILE)" ]]; then echo $$status >"$(STATUS_FILE)"; exit 0; fi
 	exit $$status
+
+soak: need-root venv network-packages ## both processes under a random life of ports and droplets, memory and files watched (root); MINUTES=30
+	@OVS_METADATA_SOAK_SECONDS=$$(( $(MINUTES) * 60 )) exec .venv/bin/python -m pytest -s tests/system/test_soak.py
 
 test-vm: need-root venv network-packages ## a Debian boots as a virtual machine, in software, from the server (root; takes minutes)
 	@scripts/client-image --vm >/dev/null

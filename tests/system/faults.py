@@ -14,7 +14,7 @@ from tests.system.cloud import REST_PORT, Host
 @contextmanager
 def frozen(service: Service) -> Iterator[None]:
     """The processes of a service stand still meanwhile."""
-    pids = _family(service.daemon.pid)
+    pids = family(service.daemon.pid)
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
     try:
@@ -24,9 +24,10 @@ def frozen(service: Service) -> Iterator[None]:
             os.kill(pid, signal.SIGCONT)
 
 
-def _family(pid: int) -> list[int]:
+def family(pid: int) -> list[int]:
+    """The process and all that come from it."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [pid, *(one for child in children for one in _family(int(child)))]
+    return [pid, *(one for child in children for one in family(int(child)))]
 
 
 @contextmanager

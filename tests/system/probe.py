@@ -148,12 +148,15 @@ class Prober:
 class Conversation:
     """One connection of a droplet that is kept open whatever happens, written and read by hand."""
 
-    def __init__(self, namespace: Namespace, receive_buffer: int | None = None) -> None:
+    def __init__(
+        self, namespace: Namespace, receive_buffer: int | None = None, patience: float = 5
+    ) -> None:
+        """Connect, within `patience` seconds. Raises OSError."""
         with namespace.entered():
             self.socket = socket.socket()
         if receive_buffer is not None:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self.socket.settimeout(5)
+        self.socket.settimeout(patience)
         self.socket.connect((METADATA_IP, HTTP_PORT))
 
     @property

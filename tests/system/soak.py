@@ -4,11 +4,12 @@ What comes next hangs on the seed and the steps before, never on time, so a seed
 The droplets ask all the while; the oracle of `probe.py` judges every answer.
 """
 
+import json
 import os
 import random
 import signal
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ from lab.droplet import Droplet
 from lab.hypervisor import BRIDGE
 from tests.system.cloud import Cloud, Host
 from tests.system.faults import frozen
-from tests.system.probe import Ledger, Prober
+from tests.system.probe import PATH, Conversation, Ledger, Prober
 
 SECONDS = float(os.environ.get("OVS_METADATA_SOAK_SECONDS", "30"))
 SEED = int(os.environ.get("OVS_METADATA_SOAK_SEED", "0")) or random.SystemRandom().getrandbits(32)
@@ -28,6 +29,7 @@ _HEIRS = 100
 _OFPORTS = range(4000, 4004)
 """Fewer than ports, so that they are used again and fought for."""
 _BETWEEN_CHECKS = 60
+_LINGERING = 20
 
 
 @dataclass(eq=False)
@@ -52,10 +54,15 @@ class Slot:
 
 
 class Soak:
-    """The world, and what is expected of it after each step."""
+    """The world, and what is expected of it after each step.
 
-    def __init__(self, cloud: Cloud, host: Host, seed: int) -> None:
+    `steady`: none of our processes is restarted, so that what they take can be seen to stay.
+    """
+
+    def __init__(self, cloud: Cloud, host: Host, seed: int, *, steady: bool = False) -> None:
         self.steps: list[str] = []
+        self._steady = steady
+        self._waiting: deque[Conversation] = deque()
         self.ledger = Ledger()
         self._cloud = cloud
         self._host = host
@@ -71,14 +78,18 @@ class Soak:
         """All answers so far by status."""
         return sum((prober.answers for prober in self._probers.values()), Counter())
 
-    def run(self, seconds: float) -> None:
-        """Step after step for about this long, looking now and then whether all is well."""
+    def run(self, seconds: float, look: Callable[[int], None] = lambda steps: None) -> None:
+        """Step after step for about this long, looking now and then whether all is well.
+
+        `look` is called then, with the number of steps so far.
+        """
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             for _ in range(_BETWEEN_CHECKS):
                 self._step()
                 assert not self.ledger.violations, self.report()
             self.check()
+            look(len(self.steps))
 
     def check(self) -> None:
         """Everybody who should be served is, as themselves; from now on as nobody else."""
@@ -105,6 +116,8 @@ class Soak:
         """Take everything away."""
         for prober in self._probers.values():
             prober.stop()
+        while self._waiting:
+            self._waiting.pop().close()
         for slot in self._slots:
             self._cloud.rest.delete(slot.usual_id + _HEIRS)
             self._cloud.scrap(self._host, slot.droplet, slot.usual_id)
@@ -122,9 +135,12 @@ class Soak:
             (40, self._register if slot.registered is None else self._delete),
             (40, self._register if slot.registered is None else self._touch),
             (8, self._pause_server),
-            (3, self._restart_server),
-            (2, self._restart_controller),
             (4, self._restart_switch),
+            *(
+                [(20, self._linger), (20, self._say)]
+                if self._steady
+                else [(3, self._restart_server), (2, self._restart_controller)]
+            ),
         ]
         weights, calls = zip(*steps, strict=True)
         (call,) = self._random.choices(calls, weights)
@@ -180,6 +196,33 @@ class Soak:
         with frozen(self._host.services.server):
             meanwhile = self._swap(slot)
         return f"{meanwhile} while the server stands still"
+
+    def _linger(self, slot: Slot) -> str:
+        """The droplet waits for a change, and is not heard of again for a while."""
+        if (talk := self._talk(slot)) is None:
+            return f"{slot.name} reaches nobody"
+        talk.ask(f"{PATH}?wait_for_change=true")
+        self._waiting.append(talk)
+        if len(self._waiting) > _LINGERING:
+            self._waiting.popleft().close()
+        return f"{slot.name} waits for a change"
+
+    def _say(self, slot: Slot) -> str:
+        """The droplet reports on itself."""
+        if (talk := self._talk(slot)) is None:
+            return f"{slot.name} reaches nobody"
+        body = json.dumps({"dotty_status": self._random.choice(["running", "stopped"])})
+        head = f"PATCH /metadata/v1.json HTTP/1.1\r\nHost: m\r\nContent-Length: {len(body)}\r\n"
+        talk.socket.sendall(f"{head}Content-Type: application/json\r\n\r\n{body}".encode())
+        said = talk.read(2).partition(b"\r\n")[0].decode()
+        talk.close()
+        return f"{slot.name} reports: {said}"
+
+    def _talk(self, slot: Slot) -> Conversation | None:
+        try:
+            return Conversation(slot.droplet.namespace, patience=0.5)
+        except OSError:
+            return None
 
     def _restart_server(self, slot: Slot) -> str:
         self._host.services.server.kill()
