@@ -14,6 +14,9 @@ from prometheus_client import CollectorRegistry, Counter, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 _PREFIX = "metadata_http"
+
+AT_ONCE = 32
+"""Connections to admin at a time; one that says nothing is closed after ten seconds."""
 _CALLERS = "/callers/"
 
 
@@ -84,8 +87,7 @@ class Admin:
     ) -> None:
         registry.register(_Gauges(report))
         registry.register(PROCESS)
-        self._server = ThreadingHTTPServer((host, port), _handler(registry, report, whose))
-        self._server.daemon_threads = True
+        self._server = _Server((host, port), _handler(registry, report, whose))
 
     @property
     def address(self) -> str:
@@ -96,6 +98,30 @@ class Admin:
     def start(self) -> None:
         """Serve on a thread of its own, which ends with the process."""
         threading.Thread(target=self._server.serve_forever, name="admin", daemon=True).start()
+
+
+class _Server(ThreadingHTTPServer):
+    """With a thread for each connection, but no more than AT_ONCE; others are closed at once."""
+
+    daemon_threads = True
+
+    def __init__(self, *arguments: Any) -> None:
+        self._places = threading.BoundedSemaphore(AT_ONCE)
+        super().__init__(*arguments)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Begin to serve a connection; called on the listening thread."""
+        if self._places.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Serve it; called on its own thread."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._places.release()
 
 
 def _handler(

@@ -11,11 +11,14 @@ from typing import Protocol
 
 from ryu_apps.binding.bridge import Bridge
 from ryu_apps.binding.feed import PortFeed
-from ryu_apps.binding.followers import Followers
+from ryu_apps.binding.followers import Followers, TooMany
 from ryu_apps.binding.port import Denied, Lobby, Nobody, SwitchPort, Tenant, Wanted
 from ryu_apps.binding.views import PortState, SwitchState, SwitchView
 from ryu_apps.pipeline.layout import BridgeSettings
 from ryu_apps.registry.claims import Claim
+
+MAX_SWITCHES = 4096
+"""dpids that one controller knows. Anyone who reaches its ports for switches can make them up."""
 
 
 class Claims(Protocol):
@@ -80,8 +83,14 @@ class Fleet:
         self._ages: dict[str, dict[int, int]] = {}
 
     def switch(self, dpid: int, now: float) -> Switch:
-        """The record of this switch, made if it is new."""
+        """The record of this switch, made if it is new.
+
+        Raises TooMany beyond MAX_SWITCHES. None is forgotten for a newcomer: its revisions would
+        begin anew, and name another state than they did.
+        """
         if dpid not in self.switches:
+            if len(self.switches) >= MAX_SWITCHES:
+                raise TooMany(f"{MAX_SWITCHES} switches are known, the most there may be")
             settings = self._settings_of(dpid)
             subnet = str(settings.addressing.hv_local_subnet)
             self.switches[dpid] = Switch(

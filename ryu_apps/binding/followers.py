@@ -15,6 +15,17 @@ from dataclasses import dataclass
 
 LEASE = 10.0
 
+MAX_FOLLOWERS = 64
+"""Metadata servers of one bridge: one for each process that serves it, and room for renamed ones.
+
+Each is waited for when a port opens and kept over restarts, so whoever may follow must not be
+able to make up any number of names.
+"""
+
+
+class TooMany(Exception):
+    """There are as many of these as are kept; the text says of which, and how many."""
+
 
 @dataclass(slots=True)
 class _Follower:
@@ -33,8 +44,19 @@ class Followers:
         self._followers = {name: _Follower(0, now + LEASE) for name in expected}
         self._opened = 0
 
+    def admit(self, server: str) -> None:
+        """Raise TooMany where there is no room for `server`."""
+        if server not in self._followers and len(self._followers) >= MAX_FOLLOWERS:
+            raise TooMany(
+                f"{MAX_FOLLOWERS} metadata servers follow this switch, the most there may"
+            )
+
     def follow(self, server: str, now: float) -> None:
-        """`server` opened its stream; whatever it acknowledged in an earlier life is void."""
+        """`server` opened its stream; whatever it acknowledged in an earlier life is void.
+
+        Raises TooMany.
+        """
+        self.admit(server)
         self._followers[server] = _Follower(0, now + LEASE)
 
     def opened(self, revision: int) -> None:
@@ -45,8 +67,9 @@ class Followers:
         """`server` answers from a view that has all changes up to `revision`.
 
         False: that view is too old to be served, since a port was opened without waiting for this
-        server; it gets no lease for it.
+        server; it gets no lease for it. Raises TooMany.
         """
+        self.admit(server)
         if revision < self._opened:
             return False
         follower = self._followers.setdefault(server, _Follower(0, now))
@@ -83,6 +106,9 @@ class Followers:
         for name in lapsed:
             del self._followers[name]
         return lapsed
+
+    def __len__(self) -> int:
+        return len(self._followers)
 
     def __contains__(self, server: str) -> bool:
         return server in self._followers

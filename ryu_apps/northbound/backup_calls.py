@@ -8,7 +8,7 @@ from typing import BinaryIO
 import webob
 from eventlet import tpool
 
-from ryu_apps.northbound.context import Backups, Call
+from ryu_apps.northbound.context import Call, Places
 from ryu_apps.northbound.problems import Problem
 from ryu_apps.northbound.watch import bound_sending
 
@@ -50,7 +50,7 @@ def backup(call: Call) -> webob.Response:
 class _Copy:
     """The file in pieces, read on a real thread; closed by the WSGI server whatever ended it."""
 
-    def __init__(self, file: BinaryIO, backups: Backups) -> None:
+    def __init__(self, file: BinaryIO, backups: Places) -> None:
         self._file = file
         self._backups = backups
 

@@ -32,24 +32,28 @@ class Limits:
     page: int = 1000
     page_bytes: int = 8 << 20
     watchers: int = 2000
+    watchers_per_switch: int = 64
+    batches: int = 4
+    """At a time; each holds its whole body and what was read of it."""
 
 
-class Backups:
-    """The one backup that may be under way."""
+class Places:
+    """How many calls of a kind may be under way at a time."""
 
-    def __init__(self) -> None:
-        self._under_way = False
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.taken = 0
 
     def begin(self) -> bool:
-        """Begin one; False where there is one."""
-        if self._under_way:
+        """Begin one; False where there are as many as there may be."""
+        if self.taken >= self.limit:
             return False
-        self._under_way = True
+        self.taken += 1
         return True
 
     def end(self) -> None:
-        """It is over, however it ended."""
-        self._under_way = False
+        """One is over, however it ended."""
+        self.taken -= 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,8 @@ class Context:
     metrics: "Metrics"
     limits: Limits
     ready: Callable[[], Iterable[str]]
-    backups: Backups = field(default_factory=Backups)
+    batches: Places
+    backups: Places = field(default_factory=lambda: Places(1))
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,20 @@ def list_page(call: Call) -> webob.Response:
 
 def put_batch(call: Call) -> webob.Response:
     """POST /v1/droplets: register all of a batch, or none and say what is wrong with each."""
+    batches = call.context.batches
+    if not batches.begin():
+        raise Problem(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            f"{batches.limit} batches are under way, the most there may be at a time",
+            headers={"Retry-After": "2"},
+        )
+    try:
+        return _put_batch(call)
+    finally:
+        batches.end()
+
+
+def _put_batch(call: Call) -> webob.Response:
     registry, limits = call.context.registry, call.context.limits
     reader = BatchReader(
         max_droplets=limits.batch_droplets, default_region=registry.defaults.region

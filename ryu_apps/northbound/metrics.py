@@ -5,14 +5,16 @@ the library's global one; the controller may add its collectors to `collectors`.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
+from ryu_apps.northbound.context import Places
 from ryu_apps.northbound.registry import Registry
-from ryu_apps.northbound.watch import Watchers
+from ryu_apps.northbound.watch import Switchboard, Watchers
 
 _METHODS = frozenset({"GET", "HEAD", "PUT", "POST", "PATCH", "DELETE"})
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
@@ -44,18 +46,31 @@ class Metrics:
         self._requests.labels(method if method in _METHODS else "other", path, status).inc()
         self._seconds.labels(path).observe(seconds)
 
-    def observe(self, registry: Registry, watchers: Watchers) -> None:
+    def observe(self, registry: Registry, watchers: Watchers, batches: Places) -> None:
         """Tell what these count, whenever somebody looks."""
         gauges: dict[str, tuple[str, Callable[[], float]]] = {
             "droplets": ("Registered droplets", lambda: registry.count),
             "claimed_ports": ("Port names droplets claim", lambda: registry.claims.count),
             "registry_writable": ("0 after a write failed", lambda: registry.last_error is None),
             "watchers": ("Open watch streams", lambda: watchers.count),
+            "batches": ("Batches under way", lambda: batches.taken),
         }
         for name, (text, value) in gauges.items():
             gauge = Gauge(f"ovs_metadata_{name}", text, registry=self.collectors)
             gauge.set_function(value)
+        counts = {
+            "switches": "Switches known, connected or not",
+            "followers": "Metadata servers that are waited for, of all switches",
+            "news_waiting": "News of switches and claims that no session has dealt with yet",
+        }
+        for name, text in counts.items():
+            gauge = Gauge(f"ovs_metadata_{name}", text, registry=self.collectors)
+            gauge.set_function(partial(_count, watchers.switchboard, name))
 
     def exposition(self) -> tuple[bytes, str]:
         """The text to serve and its content type."""
         return generate_latest(self.collectors), CONTENT_TYPE_LATEST
+
+
+def _count(switchboard: Switchboard, name: str) -> float:
+    return switchboard.counts()[name]

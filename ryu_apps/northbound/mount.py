@@ -18,7 +18,18 @@ MAX_CONNECTIONS = 4096
 none for others when a thousand metadata servers follow."""
 
 
-def mount(wsgi: WSGIApplication, app: RestApp, tls: SSLContext | None = None) -> None:
+IDLE_SECONDS = 120
+"""How long a connection may say nothing, in a request's head, its body, or between requests: else
+so many silent ones would keep everybody else out. Metadata servers speak every few seconds."""
+
+
+def mount(
+    wsgi: WSGIApplication,
+    app: RestApp,
+    tls: SSLContext | None = None,
+    *,
+    idle_seconds: float = IDLE_SECONDS,
+) -> None:
     """Have `app` answer every request that no Ryu application registered before answers.
 
     With `tls` all of them are served over it. Must be called before Ryu starts its WSGI server,
@@ -39,6 +50,7 @@ def mount(wsgi: WSGIApplication, app: RestApp, tls: SSLContext | None = None) ->
         """The server of this context; Ryu passes it nothing but the application."""
 
         context = tls
+        patience = idle_seconds
 
     wsgi.register(CatchAll)
     # Ryu starts the server by this name, without a say in its size, its socket or its manners.
@@ -49,6 +61,7 @@ class _Server(hub.WSGIServer):
     """What stands for Ryu's own: the same address, on our terms."""
 
     context: SSLContext | None = None
+    patience = IDLE_SECONDS
 
     def __init__(self, application: WSGIApplication) -> None:
         # `wsapi_host` may be a path: that socket is its owner's alone, whatever the umask.
@@ -66,5 +79,6 @@ class _Server(hub.WSGIServer):
             self.handle,
             hub.LoggingWrapper(),
             max_size=MAX_CONNECTIONS,
+            socket_timeout=self.patience,
             debug=False,  # With it a fault's trace goes to the sender.
         )

@@ -253,7 +253,7 @@ def _servers() -> Json:
             "acknowledge",
             "A following metadata server has applied all up to a revision",
             "switches",
-            {"204": _answer("Noted")} | _problems(400, 401, 403, 404, 408, 409, 413, 415),
+            {"204": _answer("Noted")} | _problems(400, 401, 403, 404, 408, 409, 413, 415, 503),
             requestBody=body,
         ),
         "delete": _operation(

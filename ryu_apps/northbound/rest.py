@@ -15,6 +15,7 @@ from typing import Any
 
 import webob
 
+from ryu_apps.binding.followers import TooMany
 from ryu_apps.northbound import (
     backup_calls,
     body,
@@ -24,7 +25,7 @@ from ryu_apps.northbound import (
     switch_calls,
 )
 from ryu_apps.northbound.answers import etag
-from ryu_apps.northbound.context import Call, Context, Limits
+from ryu_apps.northbound.context import Call, Context, Limits, Places
 from ryu_apps.northbound.metrics import Metrics
 from ryu_apps.northbound.problems import Problem, invalid_document, port_names_taken
 from ryu_apps.northbound.registry import Registry
@@ -108,11 +109,20 @@ class RestApp:
         ready: Callable[[], Iterable[str]] = tuple,
     ) -> None:
         limits = limits or Limits()
-        watchers = Watchers(registry, switchboard, limit=limits.watchers, pace=pace)
+        watchers = Watchers(
+            registry,
+            switchboard,
+            limit=limits.watchers,
+            per_switch=limits.watchers_per_switch,
+            pace=pace,
+        )
         self.metrics = metrics or Metrics()
-        self.metrics.observe(registry, watchers)
+        batches = Places(limits.batches)
+        self.metrics.observe(registry, watchers, batches)
         self._tokens = tokens
-        self._context = Context(registry, switchboard, watchers, self.metrics, limits, ready)
+        self._context = Context(
+            registry, switchboard, watchers, self.metrics, limits, ready, batches
+        )
         self._routes = [(route, route.pattern()) for route in ROUTES]
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
@@ -206,6 +216,11 @@ def _problem(error: Exception) -> Problem | None:
         case StoreFull():
             LOG.error("%s", error)
             return Problem(HTTPStatus.INSUFFICIENT_STORAGE, str(error))
+        case TooMany():
+            LOG.error("%s", error)
+            return Problem(
+                HTTPStatus.SERVICE_UNAVAILABLE, str(error), headers={"Retry-After": "60"}
+            )
         case StoreUnavailable():
             LOG.error("%s", error)
             return Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error), headers={"Retry-After": "2"})

@@ -86,11 +86,9 @@ def _watch(call: Call, dpid: int, given: dict[str, str]) -> webob.Response:
         )
     except NoSuchSwitch:
         raise _unknown(dpid) from None
-    except TooManyWatchers:
+    except TooManyWatchers as error:
         raise Problem(
-            HTTPStatus.SERVICE_UNAVAILABLE,
-            f"{call.context.limits.watchers} watch streams are open, which is the limit",
-            headers={"Retry-After": "5"},
+            HTTPStatus.SERVICE_UNAVAILABLE, str(error), headers={"Retry-After": "5"}
         ) from None
     environ["eventlet.minimum_write_chunk_size"] = 1  # Each line goes out when it is there.
     return answer

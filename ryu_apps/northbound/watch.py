@@ -10,7 +10,8 @@ The events are described in docs/rest.md; metadata servers depend on them.
 
 import logging
 import socket
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -53,14 +54,20 @@ class Switchboard(Protocol):
         """From now on wait for `server` before a binding on this switch is opened.
 
         Makes the switch known, for a server may come before its switch. May block the calling
-        green thread, for the server's name is kept durably. Raises StoreUnavailable.
+        green thread, for the server's name is kept durably. Raises StoreUnavailable, TooMany.
         """
+
+    def counts(self) -> Mapping[str, int]:
+        """How many `switches`, `followers` and `news_waiting` there are."""
 
     def unfollow(self, dpid: int, server: str) -> None:
         """Do not wait for `server` any longer."""
 
     def acknowledge(self, dpid: int, server: str, revision: int) -> bool:
-        """`server` has applied all up to `revision`; False if that is too old to be served."""
+        """`server` has applied all up to `revision`; False if that is too old to be served.
+
+        Raises TooMany.
+        """
 
 
 Show = Callable[[PortView], PortView]
@@ -68,7 +75,7 @@ Show = Callable[[PortView], PortView]
 
 
 class TooManyWatchers(Exception):
-    """There are as many streams as there may be."""
+    """There are as many streams as there may be; the text says of what."""
 
 
 class NoSuchSwitch(Exception):
@@ -84,13 +91,24 @@ class Pace:
 
 
 class Watchers:
-    """All streams of this controller, at most `limit` at a time."""
+    """All streams of this controller, at most `limit` at a time, and `per_switch` of one switch.
+
+    So a token that is bound to one switch cannot take all.
+    """
 
     def __init__(
-        self, registry: Registry, switchboard: Switchboard, *, limit: int, pace: Pace | None = None
+        self,
+        registry: Registry,
+        switchboard: Switchboard,
+        *,
+        limit: int,
+        per_switch: int,
+        pace: Pace | None = None,
     ) -> None:
         self.count = 0
         self.limit = limit
+        self.per_switch = per_switch
+        self._of_switch: Counter[int] = Counter()
         self.registry = registry
         self.switchboard = switchboard
         self.pace = pace or Pace()
@@ -107,18 +125,33 @@ class Watchers:
         """A stream of the switch's feed as `show` has it, to be closed by the WSGI server.
 
         With `server` the reader is a follower from before the first line on, so that no binding
-        slips past it. Raises `TooManyWatchers`, `NoSuchSwitch`, `StoreUnavailable`.
+        slips past it. Raises `TooManyWatchers`, `NoSuchSwitch`, `StoreUnavailable`, `TooMany`.
         """
         if self.count >= self.limit:
-            raise TooManyWatchers
-        if server is not None:
-            self.switchboard.follow(dpid, server)
-        feed = self.switchboard.feed(dpid)
-        if feed is None:
-            raise NoSuchSwitch
-        self.count += 1
+            raise TooManyWatchers(f"{self.limit} watch streams are open, which is the limit")
+        if self._of_switch[dpid] >= self.per_switch:
+            raise TooManyWatchers(f"{self.per_switch} watch streams of one switch are the limit")
+        self._opened(dpid)
+        try:
+            if server is not None:
+                self.switchboard.follow(dpid, server)
+            feed = self.switchboard.feed(dpid)
+            if feed is None:
+                raise NoSuchSwitch
+        except BaseException:
+            self.closed(dpid)
+            raise
         bound_sending(connection, self.pace.send)
         return WatchStream(self, dpid, feed, since, connection, show)
+
+    def _opened(self, dpid: int) -> None:
+        self.count += 1
+        self._of_switch[dpid] += 1
+
+    def closed(self, dpid: int) -> None:
+        """A stream of this switch has ended."""
+        self.count -= 1
+        self._of_switch -= Counter({dpid: 1})
 
     def is_current(self, dpid: int, feed: PortFeed) -> bool:
         """Whether `feed` still is the feed of this switch."""
@@ -174,7 +207,7 @@ class WatchStream:
     def close(self) -> None:
         """Give the stream's place back; called by the WSGI server whatever ended it."""
         if self._watchers is not None:
-            self._watchers.count -= 1
+            self._watchers.closed(self._dpid)
             self._watchers = None
             self._feed.unsubscribe(self._wake)
 

@@ -47,6 +47,9 @@ SLICE = 16
 # How often leases of silent followers are looked at while a binding waits for them, in seconds.
 LEASE_CHECK = 0.5
 
+INBOX_LIMIT = 1 << 16
+"""News that wait for a session: as many as a switch has ofports, for it may tell of each."""
+
 
 Part = TypeVar("Part", FlowList, PortList)
 
@@ -73,6 +76,7 @@ class Session:
         self._tell = tell
         self._accepted: float | None = accepted
         self._inbox: hub.Queue = hub.Queue()
+        self._overrun = False
         self._proofs: dict[int, Callable[[], None]] = {}
         self._codec = Codec(switch.settings)
         self._sender = Sender(
@@ -81,8 +85,23 @@ class Session:
         self._thread = hub.spawn(self._run)
 
     def deliver(self, news: object) -> None:
-        """Queue news for the session; never blocks."""
+        """Queue news for the session; never blocks.
+
+        Of a switch that brings news faster than they can be dealt with, or that takes nothing so
+        that they pile up, the connection is ended: a fresh one begins from what it really has.
+        """
+        if self._inbox.qsize() >= INBOX_LIMIT and not isinstance(news, Closed):
+            if not self._overrun:
+                self._overrun = True
+                LOG.error("switch %016x: more news than can be kept, ending", self.switch.dpid)
+                self.datapath.close()
+            return
         self._inbox.put(news)
+
+    @property
+    def waiting(self) -> int:
+        """How many news wait to be dealt with."""
+        return self._inbox.qsize()
 
     @property
     def awaits_acknowledgement(self) -> bool:

@@ -13,7 +13,7 @@ from ryu.ofproto import ofproto_v1_3_parser as parser
 
 from ryu_apps.binding.feed import PortFeed
 from ryu_apps.binding.fleet import Fleet, Switch
-from ryu_apps.binding.followers import LEASE
+from ryu_apps.binding.followers import LEASE, TooMany
 from ryu_apps.binding.views import SwitchState, SwitchView
 from ryu_apps.pipeline.layout import CookieMark
 from ryu_apps.southbound import encode, ovsdb
@@ -55,7 +55,12 @@ class Switchboard:
 
     def connected(self, datapath: Datapath) -> None:
         """A switch has finished its handshake."""
-        switch = self._switch(datapath.id)
+        try:
+            switch = self._switch(datapath.id)
+        except TooMany as error:
+            LOG.error("switch %016x from %s: %s", datapath.id, datapath.address[0], error)
+            datapath.close()
+            return
         earlier = self._by_dpid.get(datapath.id)
         if earlier is not None:
             LOG.warning("switch %016x connected again before its old connection ended", switch.dpid)
@@ -110,6 +115,14 @@ class Switchboard:
         """All switches seen so far, in dpid order."""
         return [switch.view() for _, switch in sorted(self._fleet.switches.items())]
 
+    def counts(self) -> dict[str, int]:
+        """What there is a bound to, for /metrics."""
+        return {
+            "switches": len(self._fleet.switches),
+            "followers": sum(len(each.followers) for each in self._fleet.switches.values()),
+            "news_waiting": sum(session.waiting for session in self._sessions.values()),
+        }
+
     def feed(self, dpid: int) -> PortFeed | None:
         """The ports of a switch; None for one that is not known."""
         switch = self._fleet.switches.get(dpid)
@@ -118,8 +131,9 @@ class Switchboard:
     def follow(self, dpid: int, server: str) -> None:
         """A metadata server follows the switch, known or still to come.
 
-        Returns when its name is kept; raises StoreUnavailable.
+        Returns when its name is kept; raises StoreUnavailable, and TooMany before it is kept.
         """
+        self._switch(dpid).followers.admit(server)
         self._servers.remember(dpid, server)
         self._switch(dpid).followers.follow(server, monotonic())
 
@@ -133,7 +147,7 @@ class Switchboard:
     def acknowledge(self, dpid: int, server: str, revision: int) -> bool:
         """A metadata server answers from a view that has all changes up to `revision`.
 
-        False: that view is too old to be served.
+        False: that view is too old to be served. Raises TooMany.
         """
         current = self._switch(dpid).followers.acknowledge(server, revision, monotonic())
         self._wake(dpid)

@@ -70,6 +70,9 @@ class Switchboard:
             for dpid, feed in sorted(self.feeds.items())
         ]
 
+    def counts(self):
+        return {"switches": len(self.feeds), "followers": 0, "news_waiting": 0}
+
     def feed(self, dpid):
         return self.feeds.get(dpid)
 
@@ -130,6 +133,23 @@ def serve_commands(path, switchboard):
         eventlet.spawn_n(serve, client)
 
 
+def serve_by_ryu(app, idle_seconds):
+    """Serve `app` as the controller does."""
+    import ryu.app.wsgi
+    from ryu import cfg
+
+    from ryu_apps.northbound.mount import mount
+
+    outer = ryu.app.wsgi.WSGIApplication()
+    mount(outer, app, idle_seconds=idle_seconds)
+    cfg.CONF.set_override("wsapi_host", "127.0.0.1")
+    cfg.CONF.set_override("wsapi_port", 0)
+    server = ryu.app.wsgi.WSGIServer(outer)
+    eventlet.sleep(0)
+    print(server.server.getsockname()[1], flush=True)
+    server()
+
+
 def main():
     """Serve until killed; the first line of output is the REST port."""
     parser = argparse.ArgumentParser()
@@ -140,6 +160,7 @@ def main():
     parser.add_argument("--ryu", action="store_true")
     parser.add_argument("--tls", nargs="+", help="certificate, key and perhaps clients' authority")
     parser.add_argument("--handshake-seconds", type=float, default=10)
+    parser.add_argument("--idle", type=float, default=60.0)
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO)
     registry = Registry(
@@ -155,18 +176,13 @@ def main():
         pace=Pace(**options.pace),
         ready=lambda: options.not_ready,
     )
-    if options.ryu:
-        from ryu.app.wsgi import WSGIApplication
-
-        from ryu_apps.northbound.mount import mount
-
-        outer = WSGIApplication()
-        mount(outer, app)
-        app = outer
     commands = f"{options.state_dir}/commands"
     if os.path.exists(commands):
         os.unlink(commands)  # Of the one that was killed.
     eventlet.spawn_n(serve_commands, commands, switchboard)
+    if options.ryu:
+        serve_by_ryu(app, options.idle)
+        return
     listener = eventlet.listen(("127.0.0.1", 0))
     eventlet.sleep(0)
     print(listener.getsockname()[1], flush=True)

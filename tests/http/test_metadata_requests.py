@@ -184,3 +184,23 @@ def test_odd_requests_are_logged_without_secrets(server):
     wait_until(lambda: "/an-odd-path" in server.log, "the log line")
     assert TOKEN not in server.log
     assert TOKEN not in server.admin("/metrics")[1] + server.admin("/readyz")[1]
+
+
+def test_connections_to_admin_are_bounded(server):
+    """Beyond the bound they are closed, and droplets are none the wiser."""
+    silent = [
+        socket.create_connection(("127.0.0.1", server.admin_port), timeout=30) for _ in range(32)
+    ]
+    with socket.create_connection(("127.0.0.1", server.admin_port), timeout=30) as refused:
+        assert refused.recv(1) == b""
+    assert server.get("/metadata/v1/id", DROPLET)[0] == 200
+    for connection in silent:
+        connection.close()
+    wait_until(lambda: answered_by_admin(server), "its places to be free again")
+
+
+def answered_by_admin(server):
+    try:
+        return server.admin("/healthz")[0] == 200
+    except OSError:
+        return False

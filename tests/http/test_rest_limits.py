@@ -264,6 +264,75 @@ def test_a_slow_sender_holds_nobody_up(controller):
             assert controller.get("/v1/droplets").status == 200
 
 
+def test_a_silent_connection_is_closed(tmp_path):
+    """One that never spoke, one within a head, and one that was kept; a stream is none of them."""
+    options = ("--ryu", "--idle", "1")
+    controller = RestController(tmp_path, pace={"heartbeat": 0.2}, arguments=options)
+    try:
+        controller.do("connect", dpid=DPID)
+        controller.do("in-sync", dpid=DPID)
+        with controller.watch() as stream:
+            mute, slow, kept = (
+                socket.create_connection(("127.0.0.1", controller.port), timeout=30)
+                for _ in range(3)
+            )
+            slow.sendall(b"GET /healthz HTTP/1.1\r\nHos")
+            kept.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            for connection in (mute, slow, kept):
+                with connection:
+                    while connection.recv(4096):
+                        continue
+            assert [stream.line() for _ in range(3)]
+    finally:
+        controller.kill()
+
+
+def test_batches_under_way_are_bounded_and_their_places_come_back(tmp_path):
+    controller = RestController(tmp_path, limits={"batches": 2})
+    try:
+        token = controller.tokens["admin"]
+        head = (
+            f"POST /v1/droplets HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n"
+            "Content-Type: application/x-ndjson\r\nContent-Length: 100\r\n\r\n"
+        )
+        slow = [
+            socket.create_connection(("127.0.0.1", controller.port), timeout=30) for _ in range(2)
+        ]
+        for connection in slow:
+            connection.sendall(head.encode())
+        wait_until(lambda: controller.gauge("ovs_metadata_batches") == 2, "two under way")
+        batch = [droplet("tap1") | {"droplet_id": 1}]
+        answer = controller.request("POST", "/v1/droplets", batch)
+        assert (answer.status, answer.headers["Retry-After"]) == (503, "2")
+        for connection in slow:
+            connection.close()
+        wait_until(lambda: controller.gauge("ovs_metadata_batches") == 0, "both places are back")
+        assert controller.request("POST", "/v1/droplets", batch).status == 200
+    finally:
+        controller.kill()
+
+
+def test_one_switch_takes_no_more_than_its_share_of_the_watchers(tmp_path):
+    controller = RestController(tmp_path, limits={"watchers_per_switch": 2})
+    try:
+        for dpid in (DPID, OTHER):
+            controller.do("connect", dpid=dpid)
+            controller.do("in-sync", dpid=dpid)
+        with controller.watch(), controller.watch():
+            answer = controller.get(f"/v1/switches/{DPID_TEXT}/ports?watch=true&server=s1")
+            assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
+            assert "of one switch" in answer.json["detail"]
+            controller.watch(dpid=OTHER_TEXT).close()
+    finally:
+        controller.kill()
+
+
+def test_what_there_is_a_bound_to_is_counted(controller):
+    assert controller.gauge("ovs_metadata_switches") == 2
+    assert controller.gauge("ovs_metadata_followers") == 0
+    assert controller.gauge("ovs_metadata_news_waiting") == 0
+
+
 def test_the_watchers_are_bounded_and_their_places_come_back(tmp_path):
     controller = RestController(tmp_path, limits={"watchers": 2}, pace={"heartbeat": 0.1})
     try:

@@ -5,8 +5,10 @@ from ipaddress import IPv4Network
 
 import pytest
 
+from ryu_apps.binding import fleet
 from ryu_apps.binding.bridge import Bridge
 from ryu_apps.binding.fleet import Fleet, Switch
+from ryu_apps.binding.followers import TooMany
 from ryu_apps.binding.port import Denied, Lobby, Nobody, SwitchPort, Tenant
 from ryu_apps.binding.views import PortState, PortView, SwitchState
 from ryu_apps.openflow.flow import Flow
@@ -214,3 +216,13 @@ class TestWhatReadersSee:
         world.fleet.disconnected(switch)
         view = switch.view()
         assert (view.connected, view.state, view.ports) == (False, SwitchState.DISCONNECTED, 1)
+
+
+def test_the_number_of_switches_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fleet, "MAX_SWITCHES", 2)
+    world = World()
+    world.connect(1)
+    world.connect(2)
+    with pytest.raises(TooMany, match="2 switches are known"):
+        world.connect(3)
+    assert world.fleet.switch(1, NOW) is world.fleet.switches[1]

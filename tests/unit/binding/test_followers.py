@@ -2,7 +2,7 @@
 
 import pytest
 
-from ryu_apps.binding.followers import LEASE, Followers
+from ryu_apps.binding.followers import LEASE, MAX_FOLLOWERS, Followers, TooMany
 
 NOW = 1000.0
 
@@ -148,3 +148,18 @@ def test_who_came_back_before_the_switch_answered_is_not_forgotten(followers: Fo
     assert followers.lapsed(NOW + LEASE) == ["s1"]
     followers.follow("s1", NOW + LEASE)
     assert followers.forget(NOW + LEASE) == []
+
+
+def test_the_number_of_followers_is_bounded():
+    """Whoever makes names up keeps nobody out who is there, and is told."""
+    followers = Followers()
+    names = [f"s{number}" for number in range(MAX_FOLLOWERS)]
+    for name in names:
+        followers.follow(name, NOW)
+    for refused in (followers.follow, lambda name, now: followers.acknowledge(name, 1, now)):
+        with pytest.raises(TooMany):
+            refused("another", NOW)
+    assert len(followers) == MAX_FOLLOWERS
+    followers.follow(names[0], NOW)
+    followers.unfollow(names[0])
+    followers.follow("another", NOW)
