@@ -65,10 +65,14 @@ class Port:
     fault: str | None = None
 
     @property
+    def tenant(self) -> Hashable:
+        """Equal where the same droplet, or none, is on the same port."""
+        return (self.ofport, self.name, None if self.droplet is None else self.droplet.droplet_id)
+
+    @property
     def holder(self) -> Hashable:
         """Equal as long as the same droplet, or none, has been on the same port without a break."""
-        droplet_id = None if self.droplet is None else self.droplet.droplet_id
-        return (self.ofport, self.name, self.binding, droplet_id)
+        return (self.tenant, self.binding)
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,14 +292,18 @@ def _by_address(ports: Iterable[Port]) -> dict[str, Port]:
 
 
 def taken_away(before: View | None, after: View | None) -> frozenset[str]:
-    """The addresses that whoever had them in `before` has no longer in `after`."""
+    """The addresses that the droplet which had them in `before` has no longer in `after`.
+
+    A new binding of the same droplet to the same port takes nothing away: a restarted controller
+    numbers all bindings anew, and what is under way is that droplet's own.
+    """
     if before is None or before is after:
         return frozenset()
     now: Mapping[str, Port] = {} if after is None else after.by_address
     return frozenset(
         address
         for address, port in before.by_address.items()
-        if (then := now.get(address)) is not port and (then is None or then.holder != port.holder)
+        if (then := now.get(address)) is not port and (then is None or then.tenant != port.tenant)
     )
 
 

@@ -120,10 +120,12 @@ def test_controller_killed(stage: Stage, fault: str) -> None:
         controller.start()
         received += talk.read(5)
         stage.serving(a, b)
-        while len(received.partition(b"\r\n\r\n")[2]) < length and (more := talk.read(5)):
-            received += more
+        until = time.monotonic() + 60
+        while len(received.partition(b"\r\n\r\n")[2]) < length and time.monotonic() < until:
+            received += talk.read(5)
         talk.close()
-    assert received.partition(b"\r\n\r\n")[2] == data.encode()
+    came = received.partition(b"\r\n\r\n")[2]
+    assert (len(came), came) == (length, data.encode()), stage.cloud.diagnosis()
     unnoticed(found)
 
 
