@@ -42,6 +42,8 @@ class Service:
         self.name = name
         self.host = host
         self.daemon: Daemon | None = None
+        self.privileges: list[str] = []
+        """The words of a command that runs another with these privileges, such as setpriv's."""
         self.tls: ssl.SSLContext | None = None
         """What to ask for its health with, where it answers by https."""
         self._lab = lab
@@ -53,7 +55,7 @@ class Service:
 
         A `listener` is handed to it as systemd does (sd_listen_fds(3)).
         """
-        command = [str(BIN / self.name), *self._arguments]
+        command = [*self.privileges, str(BIN / self.name), *self._arguments]
         # Unbuffered: what a killed process said last is in its log.
         env, keep = {"PYTHONUNBUFFERED": "1"}, []
         if listener is not None:

@@ -9,9 +9,11 @@ import os
 import re
 import socket
 import ssl
+import stat
 import threading
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
 from metadata_http.app import Application, clock
@@ -133,11 +135,19 @@ def _token(settings: Settings, dpid: str) -> str:
         return settings.token
     try:
         token = token_for(settings.tokens_file.read_text("utf-8"), dpid)
+        _warn_of_open(settings.tokens_file, stat.S_IMODE(settings.tokens_file.stat().st_mode))
     except (OSError, UnicodeDecodeError) as fault:
         raise Unavailable(f"no token for the controller: {fault}") from fault
     if token is None:
         raise Unavailable(f"no token for bridge {dpid} in {settings.tokens_file}")
     return token
+
+
+@cache
+def _warn_of_open(tokens_file: Path, mode: int) -> None:
+    """Say once that others can read the tokens."""
+    if mode & 0o007:
+        log.warning("%s is open to every user (mode %o); chmod 600 it", tokens_file, mode)
 
 
 def _host_name() -> str:

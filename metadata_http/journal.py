@@ -13,6 +13,7 @@ import fcntl
 import json
 import logging
 import os
+import stat
 import sys
 import time
 from collections.abc import Iterable
@@ -46,8 +47,11 @@ class Journal:
         """The view as last written, and how long it may be served; (None, over) without one."""
         try:
             lines = self.path.read_bytes().split(b"\n")[:-1]  # a line cut short was not acted on
+            mode = stat.S_IMODE(self.path.stat().st_mode)
         except FileNotFoundError:
             return None, Lease()
+        if mode & 0o077:
+            log.warning("%s was open to others (mode %o): it holds user data", self.path, mode)
         try:
             header, *events = [json.loads(line) for line in lines]
             following = advance(Following(), events, now)

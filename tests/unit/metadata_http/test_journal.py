@@ -143,3 +143,12 @@ def test_slots_are_taken_lowest_first_and_free_again_with_their_lock(tmp_path):
     assert again == 0
     for each in (second_lock, again_lock):
         os.close(each)
+
+
+@pytest.mark.parametrize(("mode", "warned"), [(0o600, False), (0o640, True), (0o644, True)])
+def test_a_snapshot_that_others_could_read_is_told_of(tmp_path, caplog, mode, warned):
+    path = tmp_path / "snapshot"
+    path.write_text("")
+    path.chmod(mode)
+    Journal(path).load("00000000000000a1", 0.0)
+    assert (f"{path} was open to others (mode {mode:o})" in caplog.text) == warned
