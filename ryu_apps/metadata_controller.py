@@ -30,8 +30,17 @@ from ryu_apps.northbound.tls import TlsRefused, server_context
 from ryu_apps.northbound.tokens import Tokens, TokensRefused
 from ryu_apps.registry.completion import Defaults
 from ryu_apps.settings import RestSettings, SettingsError, read_settings, require_protected
+from ryu_apps.southbound import meters
 from ryu_apps.southbound.listeners import end_with_listener, listen_alone
-from ryu_apps.southbound.news import BarrierDone, FlowList, PortList, PortNews, Refusal
+from ryu_apps.southbound.news import (
+    BarrierDone,
+    FlowList,
+    MeterLimit,
+    MeterList,
+    PortList,
+    PortNews,
+    Refusal,
+)
 from ryu_apps.southbound.readback import refusal_reason, switch_port
 from ryu_apps.southbound.switchboard import Switchboard
 from ryu_apps.store import open_store
@@ -116,6 +125,17 @@ class MetadataController(app_manager.RyuApp):
     def _flow_list(self, event: ofp_event.EventOFPFlowStatsReply) -> None:
         msg = event.msg
         self._switchboard.deliver(msg.datapath, FlowList(msg.xid, msg.buf, _more(msg)))
+
+    @set_ev_cls(ofp_event.EventOFPMeterFeaturesStatsReply, MAIN_DISPATCHER)
+    def _meter_limit(self, event: ofp_event.EventOFPMeterFeaturesStatsReply) -> None:
+        msg = event.msg
+        self._switchboard.deliver(msg.datapath, MeterLimit(msg.xid, meters.limit(msg)))
+
+    @set_ev_cls(ofp_event.EventOFPMeterConfigStatsReply, MAIN_DISPATCHER)
+    def _meter_list(self, event: ofp_event.EventOFPMeterConfigStatsReply) -> None:
+        msg = event.msg
+        found = tuple(meters.meters(msg))
+        self._switchboard.deliver(msg.datapath, MeterList(msg.xid, found, _more(msg)))
 
     @set_ev_cls(ofp_event.EventOFPBarrierReply, MAIN_DISPATCHER)
     def _barrier_reply(self, event: ofp_event.EventOFPBarrierReply) -> None:

@@ -79,6 +79,22 @@ BRIDGE_OPTIONS = [
         default="0x6d64",
         help="Our mark, the upper 16 bits of each cookie; flows with any other are never touched.",
     ),
+    cfg.IntOpt(
+        "meter_pps",
+        default=2000,
+        min=0,
+        max=0xFFFFFFFF,
+        help="Packets a second for the metadata server that the switch takes of each droplet "
+        "once `meter_burst` is used up; what exceeds it is dropped before conntrack. A walk of "
+        "the whole tree is some five hundred. 0: no meters.",
+    ),
+    cfg.IntOpt(
+        "meter_burst",
+        default=4000,
+        min=1,
+        max=0xFFFFFFFF,
+        help="Packets of a droplet that the switch takes at once beyond `meter_pps`.",
+    ),
     cfg.ListOpt(
         "droplet_port_names",
         default=[],
@@ -319,6 +335,8 @@ def _bridge_settings(conf: cfg.ConfigOpts, section: str, values: dict[str, Any])
             ),
             cookie=CookieMark(values["cookie"]),
             droplet_port_names=tuple(values["droplet_port_names"]),
+            meter_pps=values["meter_pps"],
+            meter_burst=values["meter_burst"],
         )
     except ValueError as error:
         raise _error(conf, section, str(error)) from error

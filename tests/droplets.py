@@ -31,6 +31,9 @@ MOVED = BridgeSettings(
     tables=Tables(arp_responder=11, classifier=12, l2_rewrite=13, forwarding=14),
 )
 
+# With a meter for each port, which a switch must have before it takes such flows.
+METERED = BridgeSettings(meter_pps=2000, meter_burst=4000)
+
 ALL_SETTINGS = {
     "standalone": STANDALONE,
     "embedded": EMBEDDED,

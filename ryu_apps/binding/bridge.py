@@ -7,6 +7,7 @@ one connection; the PortFeed it writes to outlives it.
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from dataclasses import replace
 
 from ryu_apps.binding.feed import PortFeed
 from ryu_apps.binding.images import (
@@ -18,6 +19,7 @@ from ryu_apps.binding.images import (
     difference,
     picked,
 )
+from ryu_apps.binding.meters import NO_METERS, MeterTable, PortMeters
 from ryu_apps.binding.port import (
     Denied,
     Lobby,
@@ -41,7 +43,8 @@ class Bridge:
     """The bindings of one switch, for one connection.
 
     `assign(port)` tells who belongs on a port. `installed` is what was found on the switch and
-    `codec` gives the same form of flows that are wanted. A switch is taken over by `learn_ports`,
+    `codec` gives the same form of flows that are wanted; `meters` is what the switch tells of its
+    meters. A switch is taken over by `learn_ports`,
     then `adopt_shared`, then `adopt` for each of `ofports`.
     """
 
@@ -52,8 +55,10 @@ class Bridge:
         assign: Callable[[SwitchPort], Wanted],
         installed: Installed,
         codec: Codec,
+        meters: MeterTable = NO_METERS,
     ) -> None:
         self.settings = settings
+        self.meters = PortMeters(settings, meters)
         self.feed = feed
         self.meta: MetaPort | None = None
         self.shared_failure: str | None = None
@@ -110,6 +115,8 @@ class Bridge:
             self._note(port)
         for ofport in self._found.keys() - {SHARED_OFPORT}:
             self._record(ofport)
+        for ofport in self.meters.held:
+            self._record(ofport)
         for view in self.feed.ports():
             self._record(view.ofport)
 
@@ -135,13 +142,20 @@ class Bridge:
         flows = self._flows(ofport, wanted)
         images = self._codec.port_images(flows)
         (on_switch,) = found.values()
-        if images[REQUEST] not in on_switch:
+        if not self._opens(on_switch, flows, images):
             self._advance(record)
             return
         record.occupant = wanted
         if not self._mend(record, flows, images, on_switch):
             record.flows, record.phase = flows, Phase.OPEN
+            if not self.meters.right(ofport):
+                self._begin_opening(record, flows)
         self._publish(record, new_binding=self._bound_otherwise(record))
+
+    def _opens(self, found: Set[Image], flows: PortFlows, images: Sequence[Image]) -> bool:
+        """Whether N1 of `flows` is among those found, be it with its meter or without."""
+        unlike = replace(flows, settings=self.meters.other_settings(flows.ofport))
+        return images[REQUEST] in found or self._codec.port_images(unlike)[REQUEST] in found
 
     # -- news ------------------------------------------------------------------------------------
 
@@ -195,6 +209,7 @@ class Bridge:
                 continue
             record = self._records[ofport]
             if record.phase is Phase.CLOSING:
+                self.meters.closed(ofport)
                 record.flows, record.held = None, ()
                 record.zone_clean, record.phase = True, Phase.IDLE
                 if record.failure and self._wanted(record).identity == record.occupant.identity:
@@ -205,6 +220,7 @@ class Bridge:
             if record.phase is Phase.FLUSHING:
                 record.phase, record.zone_clean = Phase.IDLE, True
             elif record.phase is Phase.OPENING:
+                self.meters.served(ofport)
                 record.flows, record.coming, record.phase = record.coming, None, Phase.OPEN
                 record.held = (self._cookie(ofport, record.occupant),)
             self._advance(record)
@@ -242,6 +258,14 @@ class Bridge:
         if self.shared_failure is not None:
             for record in list(self._records.values()):
                 self._advance(record)
+
+    def meters_refused(self, reasons: Mapping[int, str]) -> None:
+        """The switch takes no meters for these ofports; what comes on them comes without."""
+        self.meters.refuse(reasons)
+        for ofport in reasons:
+            record = self._records[ofport]
+            if record.coming is not None:
+                record.coming = replace(record.coming, settings=self.meters.settings(ofport))
 
     # -- drift -----------------------------------------------------------------------------------
 
@@ -322,7 +346,7 @@ class Bridge:
             # A reader may see only the newest entry of a port, so that one must be acknowledged.
             record.occupant = wanted
             record.announced = self._publish(record)
-        elif record.phase is Phase.IDLE and record.held:
+        elif record.phase is Phase.IDLE and (record.held or self.meters.holds(record.ofport)):
             record.failure = None
             self._close(record)
         elif record.phase is Phase.IDLE:
@@ -382,6 +406,7 @@ class Bridge:
     def _begin_opening(self, record: PortRecord, flows: PortFlows) -> None:
         self._announced.discard(record.ofport)
         record.phase, record.coming, record.zone_clean = Phase.OPENING, flows, False
+        self.meters.serve(record.ofport, self._draft)
         self._step(record.ofport)
 
     def _install_shared(self) -> None:
@@ -416,6 +441,7 @@ class Bridge:
     def _close(self, record: PortRecord) -> None:
         record.phase = Phase.CLOSING
         self._draft.delete(record.held)
+        self.meters.drop(record.ofport, self._draft)
         if record.ofport in self.settings.addressing.ofports:
             self._draft.flush(self.settings.addressing.zone(record.ofport))
         self._step(record.ofport)
@@ -448,10 +474,11 @@ class Bridge:
     def _flows(self, ofport: int, occupant: Wanted) -> PortFlows:
         if self.meta is None:
             raise RuntimeError(f"ofport {ofport} was to be opened on a bridge without meta0")
+        settings = self.meters.settings(ofport)
         if isinstance(occupant, Tenant):
             claim = occupant.claim
-            return PortFlows(self.settings, self.meta, ofport, claim.droplet_id, claim.mac)
-        return PortFlows(self.settings, self.meta, ofport)
+            return PortFlows(settings, self.meta, ofport, claim.droplet_id, claim.mac)
+        return PortFlows(settings, self.meta, ofport)
 
     def _cookie(self, ofport: int, occupant: Tenant | Lobby) -> int:
         droplet_id, _ = occupant.identity

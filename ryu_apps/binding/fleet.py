@@ -59,7 +59,7 @@ class Switch:
             serving=sum(port.state is PortState.SERVING for port in ports),
             flows=self.bridge.flow_count if self.bridge else 0,
             hv_local_subnet=str(self.settings.addressing.hv_local_subnet),
-            warnings=self.warnings,
+            warnings=(*self.warnings, *(self.bridge.meters.warnings if self.bridge else ())),
         )
 
 

@@ -1,7 +1,8 @@
 """Flows as `ovs-ofctl` writes and reads them, and back.
 
 `format_flow` gives the line that `ovs-ofctl --no-stats dump-flows BRIDGE` prints for the flow, so
-that golden files, documents and a live switch can be compared as text. `parse_flow` reads such
+that golden files, documents and a live switch can be compared as text; of OpenFlow 1.0, which
+ovs-ofctl speaks unasked, only that it has no word for a meter. `parse_flow` reads such
 a line and raises FlowSyntaxError for one outside the vocabulary of this package.
 """
 
@@ -11,6 +12,7 @@ from ipaddress import IPv4Address, IPv4Network
 from ryu_apps.openflow import actions as act
 from ryu_apps.openflow.flow import Flow
 from ryu_apps.openflow.match import PROTOCOLS, CtState, Flags, Match, TcpFlags
+from ryu_apps.openflow.meter import Meter
 
 # `vlan_tci` with this mask looks at the "tag present" bit and the VLAN id: 0 is untagged.
 _UNTAGGED = "vlan_tci=0x0000/0x1fff"
@@ -30,7 +32,13 @@ def format_flow(flow: Flow) -> str:
     cookie = f"cookie={flow.cookie:#x}, " if flow.cookie else ""
     table = f"table={flow.table}, " if flow.table else ""
     match = ",".join([f"priority={flow.priority}", *_match_terms(flow.match)])
-    return f"{cookie}{table}{match} actions={format_actions(flow.actions)}"
+    return f"{cookie}{table}{match} actions={_format_instructions(flow)}"
+
+
+def _format_instructions(flow: Flow) -> str:
+    if flow.meter is None:
+        return format_actions(flow.actions)
+    return ",".join([f"meter:{flow.meter}", *map(_format_action, flow.actions)])
 
 
 def format_match(match: Match) -> str:
@@ -142,6 +150,9 @@ def parse_flow(line: str) -> Flow:
     terms = dict(listed)
     if len(terms) < len(listed):
         raise FlowSyntaxError(f"a term is given twice in {line!r}")
+    meter = _METER.match(tail)
+    if meter:
+        tail = tail[meter.end() :] or "drop"
     try:
         return Flow(
             cookie=int(terms.pop("cookie", "0"), 0),
@@ -149,6 +160,7 @@ def parse_flow(line: str) -> Flow:
             priority=int(terms.pop("priority", "32768")),
             match=_parse_match(terms),
             actions=parse_actions(tail),
+            meter=int(meter[1]) if meter else None,
         )
     except ValueError as error:
         raise FlowSyntaxError(f"{error} in {line!r}") from error
@@ -159,6 +171,23 @@ def parse_actions(text: str) -> tuple[act.Action, ...]:
     if text == "drop":
         return ()
     return tuple(_parse_action(term) for term in _split(text))
+
+
+def format_meter(meter: Meter) -> str:
+    """The meter as `ovs-ofctl add-meter` takes it and `dump-meters` prints it, on one line."""
+    band = f"type=drop rate={meter.rate} burst_size={meter.burst}"
+    return f"meter={meter.meter_id} pktps burst bands={band}"
+
+
+def parse_meter(text: str) -> Meter:
+    """Read one meter of `ovs-ofctl dump-meters`, with or without its line break.
+
+    Raises FlowSyntaxError for one outside the vocabulary of this package.
+    """
+    found = _METER_FORM.fullmatch(" ".join(text.split()))
+    if not found:
+        raise FlowSyntaxError(f"{text!r} is no meter that drops packets beyond a burst")
+    return Meter(*map(int, found.groups()))
 
 
 def _parse_terms(head: str) -> list[tuple[str, str]]:
@@ -252,6 +281,12 @@ def _parse_ct(body: str) -> act.Ct:
             raise FlowSyntaxError(f"unknown ct term {term!r}")
     return act.Ct(**terms)  # type: ignore[arg-type]
 
+
+_METER = re.compile(r"meter:(\d+)(?:,|$)")
+
+_METER_FORM = re.compile(
+    r"meter=(\d+) pktps burst(?: stats)? bands= ?type=drop rate=(\d+) burst_size=(\d+)"
+)
 
 _STATISTICS = ("duration", "n_packets", "n_bytes", "idle_age", "hard_age")
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from ipaddress import IPv4Address, IPv4Network
 
-from ryu_apps.pipeline.addressing import Addressing
+from ryu_apps.openflow.meter import MAX_METER_ID
+from ryu_apps.pipeline.addressing import MAX_OFPORT, Addressing
 
 
 class Priority(IntEnum):
@@ -98,6 +99,14 @@ class CookieMark:
         """The cookie of all flows of one binding."""
         return self.shared | ofport << 32 | droplet_id
 
+    def meter_of(self, ofport: int) -> int:
+        """The id of the port's meter: `mark | ofport` in 16 and 16 bits."""
+        return self.mark << 16 | ofport
+
+    def metered_ofport(self, meter_id: int) -> int | None:
+        """The ofport a meter of ours belongs to; None for the meter of somebody else."""
+        return meter_id & 0xFFFF if meter_id >> 16 == self.mark else None
+
     @staticmethod
     def owner(cookie: int) -> tuple[int, int]:
         """The (ofport, droplet id) a cookie of ours names."""
@@ -116,12 +125,18 @@ class BridgeSettings:
     tables: Tables = Tables()
     cookie: CookieMark = CookieMark()
     droplet_port_names: tuple[str, ...] = field(default=())
+    meter_pps: int = 0
+    meter_burst: int = 1
 
     def __post_init__(self) -> None:
         if not 1 <= self.metadata_port <= 0xFFFF:
             raise ValueError(f"metadata_port {self.metadata_port} is not in 1..65535")
         if self.metadata_ip in self.addressing.hv_local_subnet:
             raise ValueError(f"metadata_ip {self.metadata_ip} lies in hv_local_subnet")
+        if self.meter_pps and self.cookie.meter_of(MAX_OFPORT) > MAX_METER_ID:
+            raise ValueError(
+                f"cookie {self.cookie.mark:#x} leaves no meter ids: another one, or meter_pps = 0"
+            )
         if self.pipeline is Pipeline.STANDALONE and self.tables.classifier != 0:
             raise ValueError(
                 "pipeline standalone starts in table 0, so classifier_table must be 0, "

@@ -10,6 +10,7 @@ from typing import overload
 from ryu_apps.openflow.flow import Flow
 from ryu_apps.pipeline.droplet_flows import BoundPort, droplet_flows
 from ryu_apps.pipeline.layout import BridgeSettings, MetaPort
+from ryu_apps.pipeline.metering import metered
 from ryu_apps.pipeline.waiting_flows import waiting_flows
 
 
@@ -33,10 +34,11 @@ class PortFlows:
     def flows(self) -> tuple[Flow, ...]:
         """The flows themselves, COUNT of them; raises OfportOutOfRange."""
         if self.mac is None:
-            return waiting_flows(self.settings, self.meta, self.ofport)
-        return droplet_flows(
-            self.settings, self.meta, BoundPort(self.ofport, self.mac, self.droplet_id)
-        )
+            flows = waiting_flows(self.settings, self.meta, self.ofport)
+        else:
+            bound = BoundPort(self.ofport, self.mac, self.droplet_id)
+            flows = droplet_flows(self.settings, self.meta, bound)
+        return metered(self.settings, self.ofport, flows)
 
 
 REQUEST = 2

@@ -94,7 +94,10 @@ def image_at(buffer: bytes, match_at: int, end: int, table: int, priority: int) 
 def add_flow(datapath: ProtocolDesc, flow: Flow) -> parser.OFPFlowMod:
     """Add the flow, or replace the one with its key."""
     actions = [_action(action) for action in flow.actions]
-    instructions = [parser.OFPInstructionActions(ofp.OFPIT_APPLY_ACTIONS, actions)]
+    # In the order in which Open vSwitch tells them.
+    instructions = [] if flow.meter is None else [parser.OFPInstructionMeter(flow.meter)]
+    if actions:
+        instructions.append(parser.OFPInstructionActions(ofp.OFPIT_APPLY_ACTIONS, actions))
     return parser.OFPFlowMod(
         datapath,
         command=ofp.OFPFC_ADD,
@@ -102,7 +105,7 @@ def add_flow(datapath: ProtocolDesc, flow: Flow) -> parser.OFPFlowMod:
         priority=flow.priority,
         cookie=flow.cookie,
         match=_match(flow.match),
-        instructions=instructions if actions else [],
+        instructions=instructions,
     )
 
 

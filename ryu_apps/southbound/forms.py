@@ -73,7 +73,7 @@ class Codec:
 
     def __init__(self, settings: BridgeSettings) -> None:
         self._settings = settings
-        self._forms: dict[tuple[MetaPort, bool], _PortForms] = {}
+        self._forms: dict[tuple[MetaPort, bool, bool], _PortForms] = {}
 
     def image(self, flow: Flow) -> Image:
         """The image of one flow, by Ryu."""
@@ -93,10 +93,11 @@ class Codec:
         return self._form(flows).messages.fill(values)
 
     def _form(self, flows: PortFlows) -> "_PortForms":
-        key = flows.meta, flows.mac is None
+        waits, is_metered = flows.mac is None, bool(flows.settings.meter_pps)
+        key = flows.meta, waits, is_metered
         form = self._forms.get(key)
         if form is None:
-            form = self._forms[key] = _PortForms(self._settings, flows.meta, waits=key[1])
+            form = self._forms[key] = _PortForms(flows.settings, flows.meta, waits=waits)
         return form
 
     def _values(self, flows: PortFlows) -> list[bytes]:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ryu_apps.binding.port import SwitchPort
+from ryu_apps.openflow.meter import Meter
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,24 @@ class FlowList:
 
     xid: int
     message: bytes
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MeterLimit:
+    """The answer to how many meters the switch can have; one part is all of it."""
+
+    xid: int
+    limit: int
+    more: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MeterList:
+    """A part of the answer to our request for all meters, whoever's; None for a strange one."""
+
+    xid: int
+    meters: tuple[tuple[int, Meter | None], ...]
     more: bool
 
 

@@ -17,7 +17,7 @@ from ryu_apps.binding.transaction import Transaction
 from ryu_apps.openflow.flow import Flow
 from ryu_apps.pipeline.layout import SHARED_OFPORT, CookieMark
 from ryu_apps.pipeline.port_flows import REQUEST, PortFlows
-from ryu_apps.southbound import encode
+from ryu_apps.southbound import encode, meters
 from ryu_apps.southbound.forms import Codec
 
 # Bytes written at once. Ryu queues 16 messages a connection, whatever their size, and hands each
@@ -32,19 +32,33 @@ class SwitchFault(Exception):
     """The switch refused what it must accept; the connection is closed and begun anew."""
 
 
+@dataclass(frozen=True, slots=True)
+class _MeterOf:
+    """Whose a meter-mod is. Of the two that set a meter only the last one `decides`."""
+
+    ofport: int
+    decides: bool
+
+
+_Owner = int | _MeterOf | None
+
+
 @dataclass(slots=True, eq=False)
 class _Sent:
     """A transaction under way.
 
     `ranges` are the xids of its messages: (the first, whose flow each one's is); None stands for
-    a message that is nobody's in particular. `bundle_id` is 0 where no bundle is open.
+    a message that is nobody's in particular. `meters` are objections that decide nothing, and
+    `unmetered` those that do. `bundle_id` is 0 where no bundle is open.
     """
 
     transaction: Transaction
     stages: Iterator[Callable[[], None]]
     bundle_id: int = 0
-    ranges: list[tuple[int, list[int | None]]] = field(default_factory=list)
+    ranges: list[tuple[int, list[_Owner]]] = field(default_factory=list)
     refusals: dict[int, str] = field(default_factory=dict)
+    meters: dict[int, str] = field(default_factory=dict)
+    unmetered: dict[int, str] = field(default_factory=dict)
     fault: str | None = None
     partly_done: bool = False
 
@@ -59,7 +73,8 @@ class Sender:
 
     `completed(transaction)` is called when the switch has carried one out, and `failed(transaction,
     reasons, undone)` when it refused flows of the ofports in `reasons`: `undone` tells whether
-    nothing of it was done. `bundles` False: the switch has no ONF bundles.
+    nothing of it was done. `meters_refused(reasons)` is called before that for meters, by ofport,
+    and the transaction goes on without them. `bundles` False: the switch has no ONF bundles.
     """
 
     def __init__(
@@ -69,6 +84,7 @@ class Sender:
         cookie: CookieMark,
         completed: Callable[[Transaction], None],
         failed: Callable[[Transaction, dict[int, str], bool], None],
+        meters_refused: Callable[[dict[int, str]], None],
     ) -> None:
         self.bundles = True
         self._datapath = datapath
@@ -76,6 +92,7 @@ class Sender:
         self._cookie = cookie
         self._completed = completed
         self._failed = failed
+        self._meters_refused = meters_refused
         self._barriers: dict[int, _Sent] = {}
         self._under_way: list[_Sent] = []
         self._bundle_id = 0
@@ -119,13 +136,23 @@ class Sender:
         return False
 
     @staticmethod
-    def _note(sent: _Sent, owner: int | None, reason: str) -> None:
-        if owner is None:
-            sent.fault = reason
-        else:
-            sent.refusals[owner] = reason
+    def _note(sent: _Sent, owner: _Owner, reason: str) -> None:
+        match owner:
+            case None:
+                sent.fault = reason
+            case _MeterOf(ofport, decides=False):
+                sent.meters[ofport] = reason
+            case _MeterOf(ofport):
+                sent.unmetered[ofport] = sent.meters.get(ofport, reason)
+            case _:
+                sent.refusals[owner] = reason
 
     def _next_stage(self, sent: _Sent) -> None:
+        if sent.unmetered:
+            self._meters_refused(sent.unmetered)
+            meters = {self._cookie.meter_of(ofport) for ofport in sent.unmetered}
+            sent.transaction = sent.transaction.without_meters(meters)
+            sent.unmetered = {}
         stage = next(sent.stages, None)
         if stage is None:
             self._under_way.remove(sent)
@@ -146,11 +173,13 @@ class Sender:
         A message that is refused as it is added is only left out of the bundle, so the bundle must
         not be committed before the switch has looked at each.
         """
+        yield from self._meters(sent)
         if sent.transaction.changes_flows:
             self._bundle_id = sent.bundle_id = self._bundle_id % _MAX_XID + 1
             yield lambda: self._stage(sent)
             yield lambda: self._commit(sent)
         yield from self._zones(sent)
+        yield from self._dropped_meters(sent)
 
     def _one_by_one(self, sent: _Sent) -> Iterator[Callable[[], None]]:
         """Without bundles: what closes first, then what serves, N1 last of all, then what is stale.
@@ -158,6 +187,7 @@ class Sender:
         So no port is open before all else of it is there, and an old flow stays until the one that
         does its work is there.
         """
+        yield from self._meters(sent)
         transaction, messages = sent.transaction, self._datapath
         closing = [
             (encode.delete_flows(messages, cookie, CookieMark.EXACT), None)
@@ -175,11 +205,22 @@ class Sender:
         for stage in filter(None, (closing, shared, rest, opening, stale)):
             yield lambda stage=stage: self._loose(sent, stage)
         yield from self._zones(sent)
+        yield from self._dropped_meters(sent)
 
     def _zones(self, sent: _Sent) -> Iterator[Callable[[], None]]:
         if zones := sent.transaction.flush_zones:
             flushes = (encode.flush_zone(self._datapath, zone) for zone in zones)
             yield lambda: self._loose(sent, ((flush, None) for flush in flushes))
+
+    def _meters(self, sent: _Sent) -> Iterator[Callable[[], None]]:
+        """Each is added and then changed, so that it is right whatever there was of it."""
+        if sent.transaction.set_meters:
+            yield lambda: self._set_meters(sent)
+
+    def _dropped_meters(self, sent: _Sent) -> Iterator[Callable[[], None]]:
+        if dropped := sent.transaction.drop_meters:
+            deletes = (meters.delete_meter(self._datapath, one) for one in dropped)
+            yield lambda: self._loose(sent, ((delete, None) for delete in deletes))
 
     # -- messages --------------------------------------------------------------------------------
 
@@ -198,6 +239,12 @@ class Sender:
                 ofport, _ = self._cookie.owner(part.cookie)
                 self._bundled(sent, encode.add_flow(dp, part), ofport)
 
+    def _set_meters(self, sent: _Sent) -> None:
+        for meter in sent.transaction.set_meters:
+            ofport = self._cookie.metered_ofport(meter.meter_id)
+            self._numbered(sent, meters.add_meter(self._datapath, meter), _MeterOf(ofport, False))
+            self._numbered(sent, meters.change_meter(self._datapath, meter), _MeterOf(ofport, True))
+
     def _commit(self, sent: _Sent) -> None:
         self._control(sent, ofp.ONF_BCT_COMMIT_REQUEST)
         sent.bundle_id = 0
@@ -214,11 +261,11 @@ class Sender:
             self._numbered(sent, message, ofport)
             sent.partly_done = True
 
-    def _numbered(self, sent: _Sent, message: MsgBase, ofport: int | None) -> None:
-        message.set_xid(self._numbers(sent, [ofport]))
+    def _numbered(self, sent: _Sent, message: MsgBase, owner: _Owner) -> None:
+        message.set_xid(self._numbers(sent, [owner]))
         self._write_message(message)
 
-    def _numbers(self, sent: _Sent, owners: list[int | None]) -> int:
+    def _numbers(self, sent: _Sent, owners: list[_Owner]) -> int:
         """The first of as many consecutive xids as there are owners."""
         dp = self._datapath
         first = (dp.xid + 1) & _MAX_XID

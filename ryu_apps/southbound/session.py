@@ -18,17 +18,20 @@ from ryu.ofproto.ofproto_v1_3_parser import OFPMultipartRequest
 
 from ryu_apps.binding.bridge import Bridge
 from ryu_apps.binding.fleet import Fleet, Switch
+from ryu_apps.binding.meters import NO_METERS, MeterTable
 from ryu_apps.binding.port import SwitchPort
 from ryu_apps.binding.transaction import Transaction
 from ryu_apps.binding.views import SwitchState
 from ryu_apps.pipeline.layout import CookieMark
-from ryu_apps.southbound import encode
+from ryu_apps.southbound import encode, meters
 from ryu_apps.southbound.forms import Codec
 from ryu_apps.southbound.news import (
     Acknowledged,
     BarrierDone,
     Closed,
     FlowList,
+    MeterLimit,
+    MeterList,
     PortList,
     PortNews,
     Proof,
@@ -51,7 +54,7 @@ INBOX_LIMIT = 1 << 16
 """News that wait for a session: as many as a switch has ofports, for it may tell of each."""
 
 
-Part = TypeVar("Part", FlowList, PortList)
+Part = TypeVar("Part", FlowList, PortList, MeterLimit, MeterList)
 
 
 class _ConnectionGone(Exception):
@@ -80,7 +83,12 @@ class Session:
         self._proofs: dict[int, Callable[[], None]] = {}
         self._codec = Codec(switch.settings)
         self._sender = Sender(
-            datapath, self._codec, switch.settings.cookie, self._completed, self._failed
+            datapath,
+            self._codec,
+            switch.settings.cookie,
+            self._completed,
+            self._failed,
+            self._meters_refused,
         )
         self._thread = hub.spawn(self._run)
 
@@ -182,6 +190,7 @@ class Session:
     def _take_over(self) -> None:
         """Learn what the switch has, keep what is right of it and draft the rest."""
         installed = self._ask_flows()
+        table = self._ask_meters()
         ports = self._ask_ports()
         switch = self.switch
         self.bridge = bridge = Bridge(
@@ -190,7 +199,10 @@ class Session:
             lambda port: self._fleet.assign(switch, port),
             installed,
             self._codec,
+            table,
         )
+        for warning in bridge.meters.warnings:
+            LOG.warning("switch %016x: %s", switch.dpid, warning)
         bridge.learn_ports(ports)
         self._fleet.connected(switch, bridge)
         self._sight_all(bridge)
@@ -216,6 +228,24 @@ class Session:
     def _ask_ports(self) -> list[SwitchPort]:
         request = parser.OFPPortDescStatsRequest(self.datapath, 0)
         return [port for part in self._ask(request, PortList) for port in part.ports]
+
+    def _ask_meters(self) -> MeterTable:
+        """Of a switch without meters (OFPMP_METER_FEATURES refused, or 0) none."""
+        cookie = self.switch.settings.cookie
+        try:
+            (features,) = self._ask(meters.features_request(self.datapath), MeterLimit)
+            if not features.limit:
+                return NO_METERS
+            found = [
+                one
+                for part in self._ask(meters.meters_request(self.datapath), MeterList)
+                for one in part.meters
+            ]
+        except SwitchFault as fault:
+            LOG.info("switch %016x: no meters: %s", self.switch.dpid, fault)
+            return NO_METERS
+        ours = {cookie.metered_ofport(meter_id): meter for meter_id, meter in found}
+        return MeterTable(features.limit, {o: m for o, m in ours.items() if o is not None})
 
     def _ask(self, request: OFPMultipartRequest, kind: type[Part]) -> Iterator[Part]:
         """Send a multipart request; the parts of its answer as they come.
@@ -276,6 +306,12 @@ class Session:
 
     def _completed(self, transaction: Transaction) -> None:
         self._bridge().completed(transaction)
+
+    def _meters_refused(self, reasons: dict[int, str]) -> None:
+        bridge = self._bridge()
+        bridge.meters_refused(reasons)
+        for warning in bridge.meters.warnings:
+            LOG.warning("switch %016x: %s", self.switch.dpid, warning)
 
     def _failed(self, transaction: Transaction, reasons: dict[int, str], undone: bool) -> None:
         for ofport, reason in reasons.items():

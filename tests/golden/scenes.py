@@ -6,9 +6,10 @@ from pathlib import Path
 from ryu_apps.openflow.flow import Flow
 from ryu_apps.openflow.text import format_flow
 from ryu_apps.pipeline.droplet_flows import droplet_flows
+from ryu_apps.pipeline.metering import metered
 from ryu_apps.pipeline.shared_flows import shared_flows
 from ryu_apps.pipeline.waiting_flows import waiting_flows
-from tests.droplets import EMBEDDED, META, OWN_ARP_TABLE, STANDALONE, TALK
+from tests.droplets import EMBEDDED, META, METERED, OWN_ARP_TABLE, STANDALONE, TALK
 
 FOLDER = Path(__file__).parent
 
@@ -33,6 +34,14 @@ SCENES = {
         "tapext7889371 at ofport 602, droplet 7889371, meta0 at ofport 1000: "
         "A1, A2, N1, L1, R1, R1 to a stale MAC, R2",
         droplet_flows(STANDALONE, META, TALK),
+    ),
+    "metered": Scene(
+        "the same droplet with meter_pps: A1, N1, N1 known",
+        tuple(
+            flow
+            for flow in metered(METERED, TALK.ofport, droplet_flows(METERED, META, TALK))
+            if flow.meter is not None
+        ),
     ),
     "waiting": Scene(
         "ofport 603, a droplet's port whose droplet is not registered",

@@ -36,7 +36,8 @@ def bridges(draw: st.DrawFn) -> BridgeSettings:
         metadata_port=draw(st.integers(1, 0xFFFF)),
         pipeline=Pipeline.STANDALONE if classifier == 0 else Pipeline.EMBEDDED,
         tables=Tables(arp, classifier, l2_rewrite, forwarding),
-        cookie=CookieMark(draw(st.integers(1, 0xFFFF))),
+        cookie=CookieMark(draw(st.integers(1, 0xFFFE))),
+        meter_pps=draw(st.sampled_from((0, 2000))),
     )
 
 

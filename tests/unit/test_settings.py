@@ -32,20 +32,23 @@ def read(file: Path, text: str) -> Settings:
     return read_settings(conf)
 
 
+DEFAULTS = BridgeSettings(meter_pps=2000, meter_burst=4000)
+
+
 def test_the_defaults_are_the_documented_ones(file: Path):
     settings = read(file, "")
     assert settings.state_dir == "/var/lib/ovs-metadata"
     assert settings.registry_url == "sqlite:////var/lib/ovs-metadata/registry.db"
     assert settings.tokens_file == "/var/lib/ovs-metadata/tokens"
     assert settings.ovsdb == "unix:/var/run/openvswitch/db.sock"
-    assert settings.default_bridge == BridgeSettings()
+    assert settings.default_bridge == DEFAULTS
     assert settings.bridge(0xAA) is settings.default_bridge
 
 
 def test_without_a_file_there_are_defaults_too():
     conf = cfg.ConfigOpts()
     conf([], project="test", default_config_files=[])
-    assert read_settings(conf).default_bridge == BridgeSettings()
+    assert read_settings(conf).default_bridge == DEFAULTS
 
 
 def test_every_option_of_a_bridge_goes_through(file: Path):

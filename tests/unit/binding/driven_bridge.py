@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from ryu_apps.binding.bridge import Bridge
 from ryu_apps.binding.feed import PortFeed
+from ryu_apps.binding.meters import NO_METERS
 from ryu_apps.binding.port import Lobby, Nobody, SwitchPort, Tenant, Wanted
 from ryu_apps.binding.transaction import Transaction
 from ryu_apps.binding.views import PortState, PortView
@@ -39,6 +40,7 @@ class DrivenBridge:
 
     def __init__(self, settings: BridgeSettings = STANDALONE, feed: PortFeed | None = None) -> None:
         self.settings = settings
+        self.meters = NO_METERS
         self.claims: dict[str, Claim] = {}
         self.feed = feed or PortFeed(1, str(settings.addressing.hv_local_subnet), FIRST)
         self.bridge = self._bridge(())
@@ -113,7 +115,7 @@ class DrivenBridge:
         found: dict[int, set[Flow]] = {}
         for flow in installed:
             found.setdefault(flow.cookie, set()).add(CODEC.image(flow))
-        return Bridge(self.settings, self.feed, self._assign, found, CODEC)
+        return Bridge(self.settings, self.feed, self._assign, found, CODEC, self.meters)
 
     def _assign(self, port: SwitchPort) -> Wanted:
         if port.name in self.claims:

@@ -19,13 +19,16 @@ from ryu_apps.openflow.actions import (
 )
 from ryu_apps.openflow.flow import Flow
 from ryu_apps.openflow.match import CtState, Match
+from ryu_apps.openflow.meter import Meter
 from ryu_apps.openflow.text import (
     FlowSyntaxError,
     format_actions,
     format_flow,
     format_match,
+    format_meter,
     parse_actions,
     parse_flow,
+    parse_meter,
 )
 
 MAC = "a6:a4:8e:4a:e8:70"
@@ -175,3 +178,42 @@ def test_what_is_outside_the_vocabulary_is_refused_with_the_line(line: str):
     with pytest.raises(FlowSyntaxError) as refused:
         parse_flow(line)
     assert repr(line) in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("flow", "text"),
+    [
+        (Flow(0, 7, Match(), (Normal(),), meter=602), "priority=7 actions=meter:602,NORMAL"),
+        (Flow(0, 7, Match(), (), meter=602), "priority=7 actions=meter:602"),
+    ],
+)
+def test_a_meter_comes_before_the_actions(flow: Flow, text: str):
+    assert format_flow(flow) == text
+    assert parse_flow(text) == flow
+
+
+def test_a_meter_is_read_as_it_is_dumped():
+    meter = Meter(602, 2000, 4000)
+    assert format_meter(meter) == (
+        "meter=602 pktps burst bands=type=drop rate=2000 burst_size=4000"
+    )
+    assert parse_meter(format_meter(meter)) == meter
+    assert parse_meter("meter=602 pktps burst bands=\ntype=drop rate=2000 burst_size=4000") == meter
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "meter=602 kbps burst bands=type=drop rate=1 burst_size=1", "meter=602 pktps bands="],
+)
+def test_another_kind_of_meter_is_refused(text: str):
+    with pytest.raises(FlowSyntaxError):
+        parse_meter(text)
+
+
+@pytest.mark.parametrize("wrong", [(0, 1, 1), (0xFFFF0001, 1, 1), (1, 0, 1), (1, 1, 0)])
+def test_a_meter_out_of_range_is_refused(wrong: tuple[int, int, int]):
+    with pytest.raises(ValueError, match="is not in 1"):
+        Meter(*wrong)
+    if not 1 <= wrong[0] <= 0xFFFF0000:
+        with pytest.raises(ValueError, match="meter"):
+            Flow(0, 1, Match(), meter=wrong[0])
