@@ -1,4 +1,4 @@
-"""Reading request bodies: bounded in bytes and time, whatever the sender announces.
+"""Request bodies and the connection they come on: bounded in bytes and time, whoever sends.
 
 The bodies come from `wsgi.input` of eventlet.wsgi, which undoes chunked coding. What a refused
 request still sends is read and dropped up to a bound, so that the sender gets to read the
@@ -8,6 +8,7 @@ refusal; beyond it the connection is cut.
 import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
@@ -157,3 +158,15 @@ def cut(environ: Environ) -> None:
             plain.shutdown(socket.SHUT_RD)
     except OSError:
         return  # It is gone already.
+
+
+def answer_at_once(environ: Environ) -> None:
+    """Have no end of an answer wait for the sender's word on its beginning (Nagle).
+
+    eventlet writes long answers in pieces, and a reader that acknowledges late (40 ms) would have
+    the last of them held back for as long.
+    """
+    connection = environ["eventlet.input"].get_socket()
+    if connection.family in (socket.AF_INET, socket.AF_INET6):
+        with suppress(OSError):  # It is gone already.
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

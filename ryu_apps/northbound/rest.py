@@ -130,6 +130,7 @@ class RestApp:
         began = time.monotonic()
         request = webob.Request(environ)
         path = "(none)"
+        body.answer_at_once(environ)
         try:
             route, values = self._route(request)
             path = route.path
