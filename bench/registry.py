@@ -1,0 +1,319 @@
+"""The registry beside bare SQLite: importing, single writes, reads in a growing registry, starting.
+
+The controller is a real `ryu-manager`; what it is measured beside is Python's sqlite3 with the same
+rows, tables and fsync setting on the same disk, in the same run. Read the ratios: the disk and
+whoever else uses the machine decide the rest. `python -m bench registry`, or with options
+`python -m bench.registry --droplets 10000`.
+"""
+
+import argparse
+import http.client
+import json
+import random
+import re
+import socket
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ryu_apps.registry import jsontext
+from ryu_apps.registry.droplet import Droplet, read_droplet
+from ryu_apps.store.schema import MIGRATIONS
+
+BIN = Path(sys.executable).parent
+_PATIENCE = 120.0
+_DOCUMENT = 4096
+_SIZES = (1_000, 10_000, 100_000)
+_SCRIPT = "echo 'the quick brown fox jumps over the lazy dog'\n"
+
+
+def document(droplet_id: int) -> bytes:
+    """A droplet as a real one is described, about 4 KiB of it."""
+    number = f"{droplet_id:08x}"
+    mac = f"02:00:{number[:2]}:{number[2:4]}:{number[4:6]}:{number[6:]}"
+    ipv4 = {"ip_address": "203.0.113.7", "netmask": "255.255.255.0", "gateway": "203.0.113.1"}
+    metadata = {
+        "hostname": f"web-{droplet_id}",
+        "region": "nyc3",
+        "tags": ["web", f"rack-{droplet_id % 100}"],
+        "public_keys": [f"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{number} user@example"],
+        "interfaces": {"public": [{"ipv4": ipv4, "mac": mac, "type": "public"}]},
+        "dns": {"nameservers": ["192.0.2.53", "192.0.2.54"]},
+    }
+    ports = [{"name": f"tap{droplet_id}", "mac": mac}]
+    given = {"droplet_id": droplet_id, "ports": ports, "metadata": metadata}
+    room = _DOCUMENT - len(json.dumps(given))
+    metadata["user_data"] = ("#!/bin/sh\n" + _SCRIPT * 100)[:room]
+    return json.dumps(given).encode()
+
+
+class Controller:
+    """A `ryu-manager` with its registry in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = _free_port()
+        self.config = folder / "controller.conf"
+        self.config.write_text(
+            f"[DEFAULT]\nwsapi_port = {self.port}\nofp_listen_host = 127.0.0.1\n"
+            f"ofp_tcp_listen_port = {_free_port()}\n"
+            f"[metadata]\nstate_dir = {folder}\novsdb = unix:{folder}/none\n"
+        )
+
+    @contextmanager
+    def running(self) -> Iterator[float]:
+        """It runs meanwhile; the seconds it took to be ready."""
+        began = time.perf_counter()
+        command = [BIN / "ryu-manager", "--config-file", self.config]
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [*command, "ryu_apps.metadata_controller"], stdout=log, stderr=log
+            )
+        try:
+            while not self._is_ready():
+                if self._process.poll() is not None or time.perf_counter() > began + _PATIENCE:
+                    raise RuntimeError((self.folder / "log").read_text())
+                time.sleep(0.005)
+            yield time.perf_counter() - began
+        finally:
+            self._process.terminate()
+            self._process.wait()
+
+    def _is_ready(self) -> bool:
+        """Whether it is, and is the one that knows our token: ports are used again."""
+        with closing(self.connection()) as connection:
+            try:
+                for path in ("/readyz", "/v1/droplets?limit=1"):
+                    connection.request("GET", path, headers=self.headers())
+                    answer = connection.getresponse()
+                    answer.read()
+                    if answer.status != http.client.OK:
+                        return False
+            except (OSError, StopIteration):
+                return False
+            return True
+
+    def connection(self) -> http.client.HTTPConnection:
+        """A connection to its REST interface."""
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=_PATIENCE)
+
+    def headers(self) -> dict[str, str]:
+        """What an administrator's request has."""
+        lines = (self.folder / "tokens").read_text().splitlines()
+        token = next(line.split()[1] for line in lines if line.startswith("admin "))
+        return {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+
+    def memory(self) -> float:
+        """Resident MiB."""
+        text = Path(f"/proc/{self._process.pid}/status").read_text()
+        found = re.search(r"VmRSS:\s+(\d+)", text)
+        return int(found[1]) / 1024 if found else 0.0
+
+    def put_all(self, file: Path) -> float:
+        """Seconds that `dropletctl import` takes."""
+        began = time.perf_counter()
+        command = [BIN / "dropletctl", "--config-file", self.config, "import", file]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        return time.perf_counter() - began
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def bare(path: Path) -> Iterator[sqlite3.Connection]:
+    """An SQLite file with the registry's tables, written as the registry is."""
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as peer:
+        peer.execute("PRAGMA journal_mode = WAL")
+        peer.execute("PRAGMA synchronous = FULL")
+        for statements in MIGRATIONS:
+            peer.executescript(statements)
+        yield peer
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The rows that droplets are in the registry's tables."""
+
+    droplets: list[tuple[int, int, str, bytes]]
+    ports: list[tuple[str, int, str]]
+    tags: list[tuple[str, int]]
+
+    @classmethod
+    def of(cls, droplets: list[Droplet]) -> "Rows":
+        """The rows of these."""
+        return cls(
+            [(d.droplet_id, n, d.region, d.encode()) for n, d in enumerate(droplets, 1)],
+            [(port.name, d.droplet_id, port.mac) for d in droplets for port in d.ports],
+            [(tag, d.droplet_id) for d in droplets for tag in d.tags],
+        )
+
+    def insert(self, peer: sqlite3.Connection) -> None:
+        """Put them all there, in one transaction."""
+        peer.execute("BEGIN IMMEDIATE")
+        into = "INSERT OR REPLACE INTO"
+        columns = "(droplet_id, revision, region, document)"
+        peer.executemany(f"{into} droplet {columns} VALUES (?, ?, ?, ?)", self.droplets)
+        peer.executemany(f"{into} port (name, droplet_id, mac) VALUES (?, ?, ?)", self.ports)
+        peer.executemany(f"{into} tag VALUES (?, ?)", self.tags)
+        peer.execute("COMMIT")
+
+
+def rows_of(file: Path) -> Rows:
+    """The rows of a file of documents."""
+    with file.open("rb") as lines:
+        return Rows.of([read_droplet(jsontext.parse(line)) for line in lines])
+
+
+def measure_import(controller: Controller, file: Path, folder: Path, droplets: int) -> None:
+    """An import beside an insert of the same rows in one transaction."""
+    rows = rows_of(file)
+    with bare(folder / "bare.db") as peer:
+        began = time.perf_counter()
+        rows.insert(peer)
+        reference = time.perf_counter() - began
+    del rows
+    with controller.running():
+        taken = controller.put_all(file)
+    ratio = taken / reference
+    print(
+        f"\nimport of {droplets} droplets of {_DOCUMENT} B: {taken:.1f} s; bare sqlite3 "
+        f"{reference:.1f} s: {_verdict(ratio, '<=', 4)}"
+    )
+
+
+def measure_start(controller: Controller, droplets: int) -> None:
+    """Starting with what was imported, and the memory for it."""
+    with controller.running() as seconds:
+        print(
+            f"start with {droplets} droplets: {seconds:.2f} s to ready "
+            f"({_met(seconds <= 3)}: <= 3 s), {controller.memory():.0f} MiB resident"
+        )
+
+
+def measure_puts(controller: Controller, folder: Path, seconds: float) -> None:
+    """Durable writes a second, on one connection and on eight, beside commits of the same rows."""
+    print("\nsingle durable PUTs a second, taken in turn with bare sqlite3 commits")
+    with controller.running(), bare(folder / "commits.db") as peer:
+        headers = controller.headers()
+        for connections in (1, 8):
+            rounds = [
+                (commits(peer, seconds), puts(controller, headers, connections, seconds))
+                for _ in range(3)
+            ]
+            reference, rate = (statistics.median(each) for each in zip(*rounds, strict=True))
+            print(
+                f"  {connections} connection(s): {rate:.0f}/s; sqlite3 {reference:.0f}/s: "
+                f"{_verdict(rate / reference, '>=', 0.5)}"
+            )
+
+
+def commits(peer: sqlite3.Connection, seconds: float) -> float:
+    """Transactions a second, each with the rows of one droplet."""
+    rows = [Rows.of([read_droplet(jsontext.parse(document(n)))]) for n in range(1, 200)]
+    began, count = time.perf_counter(), 0
+    while time.perf_counter() < began + seconds:
+        rows[count % len(rows)].insert(peer)
+        count += 1
+    return count / (time.perf_counter() - began)
+
+
+def puts(
+    controller: Controller, headers: dict[str, str], connections: int, seconds: float
+) -> float:
+    """Answered PUTs a second."""
+    counts = [0] * connections
+    until = time.perf_counter() + seconds
+
+    def put(number: int) -> None:
+        bodies = [(n, document(n)) for n in range(1 + number * 50, 51 + number * 50)]
+        with closing(controller.connection()) as connection:
+            while time.perf_counter() < until:
+                droplet_id, body = bodies[counts[number] % len(bodies)]
+                connection.request("PUT", f"/v1/droplets/{droplet_id}", body, headers)
+                response = connection.getresponse()
+                response.read()
+                if response.status not in (http.client.OK, http.client.CREATED):
+                    raise RuntimeError(f"HTTP {response.status}")
+                counts[number] += 1
+
+    threads = [threading.Thread(target=put, args=(n,)) for n in range(connections)]
+    began = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return sum(counts) / (time.perf_counter() - began)
+
+
+def measure_reads(controller: Controller, droplets: int) -> None:
+    """The median of reads of one droplet and of a page, among so many."""
+    chance = random.Random(1)
+    paths = {
+        "GET": lambda: f"/v1/droplets/{chance.randint(1, droplets)}",
+        "page of 100": lambda: f"/v1/droplets?after={chance.randrange(droplets - 100)}",
+        "by tag": lambda: f"/v1/droplets?limit=10&tag=rack-{chance.randrange(100)}",
+    }
+    with controller.running(), closing(controller.connection()) as connection:
+        headers = controller.headers()
+        told = []
+        for name, path in paths.items():
+            times = []
+            for _ in range(300):
+                began = time.perf_counter()
+                connection.request("GET", path(), headers=headers)
+                connection.getresponse().read()
+                times.append(time.perf_counter() - began)
+            told.append(f"{name} {statistics.median(times) * 1000:.2f} ms")
+        print(f"  {droplets:7} droplets: {', '.join(told)}")
+
+
+def _verdict(ratio: float, relation: str, goal: float) -> str:
+    met = ratio <= goal if relation == "<=" else ratio >= goal
+    return f"{ratio:.2f} x ({_met(met)}: {relation} {goal} x)"
+
+
+def _met(met: bool) -> str:
+    return "met" if met else "not met"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--droplets", type=int, default=max(_SIZES))
+    parser.add_argument("--seconds", type=float, default=3)
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory(prefix="registry-bench-", dir="/var/tmp") as name:
+        folder = Path(name)
+        (folder / "writes").mkdir()
+        measure_puts(Controller(folder / "writes"), folder, options.seconds)
+        sizes = [size for size in _SIZES if size < options.droplets]
+        print("\nreads, medians of 300")
+        for size in (*sizes, options.droplets):
+            state = folder / f"state-{size}"
+            state.mkdir()
+            file = folder / "droplets.ndjson"
+            file.write_bytes(b"".join(document(n) + b"\n" for n in range(1, size + 1)))
+            controller = Controller(state)
+            if size in sizes:
+                with controller.running():
+                    controller.put_all(file)
+                measure_reads(controller, size)
+        # The greatest is imported beside its peer, and is then there for the reads and the start.
+        measure_import(controller, file, folder, options.droplets)
+        measure_reads(controller, options.droplets)
+        measure_start(controller, options.droplets)
+
+
+if __name__ == "__main__":
+    main()
