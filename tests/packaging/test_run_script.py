@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -63,12 +64,21 @@ class Hypervisor:
             )
 
     def stop(self) -> None:
-        """End whatever still runs."""
+        """End whatever still runs; the script's own processes first, which would outlive it."""
+        for pid in self.children() if self.script.poll() is None else ():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         self.script.kill()
         self.script.wait()
         for name in ("vswitchd.pid", "ovsdb.pid"):
             if (self._folder / name).exists():
-                os.kill(int((self._folder / name).read_text()), signal.SIGKILL)
+                with suppress(ProcessLookupError):  # a child of the script as well
+                    os.kill(int((self._folder / name).read_text()), signal.SIGKILL)
+
+    def children(self) -> list[int]:
+        """The process ids of what the script has started and not seen end."""
+        pid = self.script.pid
+        return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
     def log(self) -> str:
         """What the script and both processes wrote."""
@@ -121,8 +131,7 @@ def test_a_process_that_ends_takes_the_other_with_it(hypervisor: Hypervisor) -> 
     wait_for(
         lambda: hypervisor.answers("http://127.0.0.1:8080/readyz"), "the controller", hypervisor.log
     )
-    children = f"/proc/{hypervisor.script.pid}/task/{hypervisor.script.pid}/children"
-    pids = [int(pid) for pid in Path(children).read_text().split()]
+    pids = hypervisor.children()
     manager = next(p for p in pids if "ryu-manager" in Path(f"/proc/{p}/cmdline").read_text())
     os.kill(manager, signal.SIGTERM)
     assert hypervisor.script.wait() == 1, hypervisor.log()
