@@ -133,7 +133,7 @@ def serve_commands(path, switchboard):
         eventlet.spawn_n(serve, client)
 
 
-def serve_by_ryu(app, idle_seconds):
+def serve_by_ryu(app, idle_seconds, tls=None):
     """Serve `app` as the controller does."""
     import ryu.app.wsgi
     from ryu import cfg
@@ -141,7 +141,7 @@ def serve_by_ryu(app, idle_seconds):
     from ryu_apps.northbound.mount import mount
 
     outer = ryu.app.wsgi.WSGIApplication()
-    mount(outer, app, idle_seconds=idle_seconds)
+    mount(outer, app, tls, idle_seconds=idle_seconds)
     cfg.CONF.set_override("wsapi_host", "127.0.0.1")
     cfg.CONF.set_override("wsapi_port", 0)
     server = ryu.app.wsgi.WSGIServer(outer)
@@ -181,7 +181,7 @@ def main():
         os.unlink(commands)  # Of the one that was killed.
     eventlet.spawn_n(serve_commands, commands, switchboard)
     if options.ryu:
-        serve_by_ryu(app, options.idle)
+        serve_by_ryu(app, options.idle, server_context(*options.tls) if options.tls else None)
         return
     listener = eventlet.listen(("127.0.0.1", 0))
     eventlet.sleep(0)
