@@ -52,6 +52,9 @@ class Witness(Prober):
 
     def _ask(self, connection, keep=False):  # type: ignore[no-untyped-def]
         kept, asked = connection is not None, time.monotonic()
+        if kept and connection.sock is not None:
+            # It was made with the patience of its time, and a timeout is no end of a connection.
+            connection.sock.settimeout(self.patience)
         status, connection = super()._ask(connection, keep)
         cut = kept and status is None and time.monotonic() < asked + self.patience
         if cut:
