@@ -12,6 +12,8 @@ META = MetaPort(1000, "c2:91:25:64:d0:5d")
 TALK = BoundPort(602, "a6:a4:8e:4a:e8:70", 7889371)
 # Another on the same bridge with the same MAC address.
 TWIN = BoundPort(603, "a6:a4:8e:4a:e8:70", 42)
+# One whose replies must not travel on behind it.
+LIMITED = BoundPort(606, "a6:a4:8e:4a:e8:71", 43, hop_limit=1)
 # A port that waits for its droplet to be registered.
 WAITING = 604
 UPLINK = 5

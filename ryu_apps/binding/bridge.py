@@ -477,7 +477,8 @@ class Bridge:
         settings = self.meters.settings(ofport)
         if isinstance(occupant, Tenant):
             claim = occupant.claim
-            return PortFlows(settings, self.meta, ofport, claim.droplet_id, claim.mac)
+            who = (claim.droplet_id, claim.mac, claim.hop_limit)
+            return PortFlows(settings, self.meta, ofport, *who)
         return PortFlows(settings, self.meta, ofport)
 
     def _cookie(self, ofport: int, occupant: Tenant | Lobby) -> int:

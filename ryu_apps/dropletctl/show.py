@@ -48,14 +48,26 @@ def clean(value: object) -> str:
 
 def droplets(documents: Iterable[Document]) -> None:
     """A table of droplets, with what tells them apart."""
-    table = _table("id", "hostname", "region", "ports", "tags", numbers=("id",))
+    columns = ("id", "hostname", "region", "ports", "tags", "options")
+    table = _table(*columns, numbers=("id",))
     for document in documents:
         metadata = document.get("metadata", {})
         names = ", ".join(port["name"] for port in document.get("ports", ()))
         tags = ", ".join(metadata.get("tags") or ())
         row = [document["droplet_id"], metadata.get("hostname"), metadata.get("region")]
-        _add(table, *row, names, tags or None)
+        _add(table, *row, names, tags or None, _options(document.get("metadata_options") or {}))
     _print(table)
+
+
+def _options(options: dict[str, Any]) -> str | None:
+    """What differs from the defaults, in a few words."""
+    limit = options.get("http_put_response_hop_limit")
+    words = (
+        "disabled" if options.get("http_endpoint") == "disabled" else None,
+        "token required" if options.get("http_tokens") == "required" else None,
+        None if limit is None else f"hop limit {limit}",
+    )
+    return ", ".join(filter(None, words)) or None
 
 
 def switches(found: Sequence[Switch]) -> None:

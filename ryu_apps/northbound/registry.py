@@ -230,6 +230,6 @@ class Registry:
 def _claims(droplet: Droplet, revisions: dict[int, int]) -> tuple[Claim, ...]:
     revision = revisions[droplet.droplet_id]
     return tuple(
-        Claim(droplet.droplet_id, port.name, port.mac, port.dpid, revision)
+        Claim(droplet.droplet_id, port.name, port.mac, port.dpid, revision, droplet.hop_limit)
         for port in droplet.ports
     )

@@ -9,6 +9,7 @@ from typing import Any
 from ryu_apps.binding.views import PortState, SwitchState
 from ryu_apps.registry.agent import DOTTY_STATUSES, MAX_HOST_KEY, MAX_HOST_KEYS
 from ryu_apps.registry.droplet import FORMATS, MAX_DROPLET_ID, MAX_PORTS
+from ryu_apps.registry.metadata_options import MAX_HOP_LIMIT, HttpEndpoint, HttpTokens
 from ryu_apps.registry.status import MAINTENANCE_EVENTS
 
 Json = dict[str, Any]
@@ -39,6 +40,23 @@ _FORMATS_OR_NULL: Json = {
     "minItems": 1,
 }
 
+_METADATA_OPTIONS: Json = {
+    "http_tokens": {
+        "enum": [*HttpTokens, None],
+        "description": "Whether a request must carry a session token; null: optional",
+    },
+    "http_endpoint": {
+        "enum": [*HttpEndpoint, None],
+        "description": "Whether the droplet is answered at all; null: enabled",
+    },
+    "http_put_response_hop_limit": {
+        "type": ["integer", "null"],
+        "minimum": 1,
+        "maximum": MAX_HOP_LIMIT,
+        "description": "The TTL with which replies enter the droplet; null: as they come",
+    },
+}
+
 _SSH_INFO: Json = {
     "port": {"type": "integer", "minimum": 1, "maximum": 65535},
     "host_keys": {
@@ -61,12 +79,16 @@ _DROPLET: Json = {
         **_FORMATS_OR_NULL,
         "description": "In which forms metadata is served; absent: as configured",
     },
+    "metadata_options": {
+        "anyOf": [_ref("MetadataOptions"), {"type": "null"}],
+        "description": "How the service treats the droplet; absent: all defaults",
+    },
     "status": _ref("Status"),
 }
 
 _GIVEN = _DROPLET | {"metadata": {"anyOf": [_ref("Metadata"), {"type": "null"}]}}
 
-_OPTIONAL = ("user_data_base64", "formats", "status")
+_OPTIONAL = ("user_data_base64", "formats", "metadata_options", "status")
 
 _PORT_VIEW: Json = {
     "ofport": {"type": "integer", "minimum": 1},
@@ -89,6 +111,7 @@ _WATCHED_PORT = _object(
                         "metadata": _ref("Metadata"),
                         "user_data_base64": _TEXT_OR_NULL,
                         "formats": _FORMATS_OR_NULL,
+                        "metadata_options": _ref("MetadataOptions"),
                         "maintenance_event": _TEXT_OR_NULL,
                     }
                 ),
@@ -124,6 +147,7 @@ SCHEMAS: Json = {
         "type": "object",
         "description": "The droplet's v1.json as DigitalOcean serves it; unknown keys are kept",
     },
+    "MetadataOptions": _object(_METADATA_OPTIONS, optional=tuple(_METADATA_OPTIONS), closed=True),
     "Status": {
         "type": "object",
         "description": "What others than the document say of the droplet; ignored in a request",

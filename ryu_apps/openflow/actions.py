@@ -14,6 +14,7 @@ FIELD_BITS = {
     "NXM_OF_ARP_TPA": 32,
     "NXM_NX_ARP_SHA": 48,
     "NXM_NX_ARP_THA": 48,
+    "NXM_NX_IP_TTL": 8,
     "NXM_NX_CT_MARK": 32,
     "NXM_NX_CT_LABEL": 128,
     "OXM_OF_METADATA": 64,

@@ -33,11 +33,15 @@ _LOAD_REPLY = Load(ARP_REPLY, Subfield("NXM_OF_ARP_OP"))
 
 @dataclass(frozen=True, slots=True)
 class BoundPort:
-    """A droplet on a switch port: what its flows depend on beside bridge and meta0."""
+    """A droplet on a switch port: what its flows depend on beside bridge and meta0.
+
+    `hop_limit` is the TTL with which replies enter the droplet; None: as they come.
+    """
 
     ofport: int
     mac: str
     droplet_id: int
+    hop_limit: int | None = None
 
 
 def droplet_flows(settings: BridgeSettings, meta: MetaPort, port: BoundPort) -> tuple[Flow, ...]:
@@ -55,8 +59,19 @@ def droplet_flows(settings: BridgeSettings, meta: MetaPort, port: BoundPort) -> 
         fenced_request(settings, meta, port.ofport, cookie),
         reply_to_conntrack(settings, meta, port.ofport, port.mac, cookie),
         reply_to_stale_mac(settings, meta, port.ofport, port.mac, cookie),
-        reply_to_port(settings, meta, port.ofport, port.mac, (Output(port.ofport),), cookie),
+        reply_to_port(settings, meta, port.ofport, port.mac, _into_droplet(port), cookie),
     )
+
+
+def _into_droplet(port: BoundPort) -> tuple[Action, ...]:
+    """R2's actions. A hop limit keeps the reply from going on behind a router in the droplet.
+
+    After conntrack, where the packet is as it arrives; every packet of the connection has it, so
+    who is behind the router cannot even connect.
+    """
+    if port.hop_limit is None:
+        return (Output(port.ofport),)
+    return (Load(port.hop_limit, Subfield("NXM_NX_IP_TTL")), Output(port.ofport))
 
 
 def _arp_for_droplet(

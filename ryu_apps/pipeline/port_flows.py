@@ -16,13 +16,17 @@ from ryu_apps.pipeline.waiting_flows import waiting_flows
 
 @dataclass(frozen=True, slots=True)
 class PortFlows:
-    """The flows of the port `ofport`; `mac` None while it waits for its droplet."""
+    """The flows of the port `ofport`; `mac` None while it waits for its droplet.
+
+    `hop_limit` is a `BoundPort`'s.
+    """
 
     settings: BridgeSettings
     meta: MetaPort
     ofport: int
     droplet_id: int = 0
     mac: str | None = None
+    hop_limit: int | None = None
 
     COUNT = 8
 
@@ -36,7 +40,7 @@ class PortFlows:
         if self.mac is None:
             flows = waiting_flows(self.settings, self.meta, self.ofport)
         else:
-            bound = BoundPort(self.ofport, self.mac, self.droplet_id)
+            bound = BoundPort(self.ofport, self.mac, self.droplet_id, self.hop_limit)
             flows = droplet_flows(self.settings, self.meta, bound)
         return metered(self.settings, self.ofport, flows)
 

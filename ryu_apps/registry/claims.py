@@ -7,8 +7,8 @@ thousands of entries: an entry is a small tuple, and `Claim` is made when it is 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-_Entry = tuple[int, int, int | None, int]
-"""droplet_id, MAC as a number, dpid, revision"""
+_Entry = tuple[int, int, int | None, int, int | None]
+"""droplet_id, MAC as a number, dpid, revision, hop limit"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,8 @@ class Claim:
 
     `mac` is the droplet's own MAC (lower case, colons), not the switch port's. With `dpid` the
     claim holds on that switch only. `revision` is that of the droplet's record and changes with
-    each registration.
+    each registration. `hop_limit` is the TTL with which replies enter the droplet, None: as they
+    come.
     """
 
     droplet_id: int
@@ -25,6 +26,7 @@ class Claim:
     mac: str
     dpid: int | None
     revision: int
+    hop_limit: int | None = None
 
 
 class ClaimsDirectory:
@@ -86,7 +88,10 @@ class ClaimsDirectory:
 
     def _add(self, claim: Claim) -> None:
         mac = int(claim.mac.replace(":", ""), 16)
-        self._by_name[claim.port_name] = (claim.droplet_id, mac, claim.dpid, claim.revision)
+        self._by_name[claim.port_name] = (
+            *(claim.droplet_id, mac, claim.dpid, claim.revision),
+            claim.hop_limit,
+        )
         names = self._names.get(claim.droplet_id)
         if names is None:
             # Nearly every droplet has one port: the bare name spares a tuple for each.
@@ -96,7 +101,7 @@ class ClaimsDirectory:
 
 
 def _claim(port_name: str, entry: _Entry) -> Claim:
-    droplet_id, mac, dpid, revision = entry
+    droplet_id, mac, dpid, revision, hop_limit = entry
     digits = f"{mac:012x}"
     colons = ":".join(digits[at : at + 2] for at in range(0, 12, 2))
-    return Claim(droplet_id, port_name, colons, dpid, revision)
+    return Claim(droplet_id, port_name, colons, dpid, revision, hop_limit)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ryu_apps.registry.droplet import Droplet
+from ryu_apps.registry.metadata_options import MetadataOptions
 from ryu_apps.registry.status import NO_STATUS, Status
 
 _ORDER = (
@@ -80,6 +81,7 @@ def served(droplet: Droplet, defaults: Defaults, status: Status = NO_STATUS) -> 
         "metadata": complete(droplet, defaults, status),
         "user_data_base64": droplet.user_data_base64,
         "formats": list(formats) if formats else None,
+        "metadata_options": (droplet.metadata_options or MetadataOptions()).document(),
         "maintenance_event": status.get("maintenance_event"),
     }
 

@@ -14,6 +14,11 @@ from ryu_apps.registry import jsontext
 from ryu_apps.registry.checks import check_items, check_mac
 from ryu_apps.registry.faults import Findings, Place, json_type, shown
 from ryu_apps.registry.metadata import read_metadata
+from ryu_apps.registry.metadata_options import (
+    MetadataOptions,
+    read_metadata_options,
+    stored_metadata_options,
+)
 
 MAX_DROPLET_ID = 2**32 - 1
 """The id must fit ct_mark, 32 bits wide; 0 is ct_mark's "none"."""
@@ -27,7 +32,10 @@ _MAX_NAME_BYTES = 15
 FORMATS = ("digitalocean", "ec2", "openstack")
 """The forms in which a droplet's metadata can be served, in the order they are told."""
 
-_KEYS = ("droplet_id", "ports", "metadata", "user_data_base64", "formats", "status")
+_KEYS = (
+    *("droplet_id", "ports", "metadata", "user_data_base64", "formats"),
+    *("metadata_options", "status"),
+)
 _PORT_KEYS = ("name", "mac", "dpid")
 _DPID = re.compile(r"[0-9a-fA-F]{16}", re.ASCII)
 
@@ -50,7 +58,8 @@ class Droplet:
     """A registered droplet. `metadata` is its normalised v1.json and must not be changed.
 
     `user_data_base64` holds user data that is no text; None where there is none, or where it
-    is text in `metadata`. `formats` are some of `FORMATS`, in their order; None: the default.
+    is text in `metadata`. `formats` are some of `FORMATS`, in their order; None: the default, as
+    with `metadata_options`.
     """
 
     droplet_id: int
@@ -58,6 +67,7 @@ class Droplet:
     metadata: dict[str, Any]
     user_data_base64: str | None = None
     formats: tuple[str, ...] | None = None
+    metadata_options: MetadataOptions | None = None
 
     @property
     def region(self) -> str:
@@ -68,6 +78,12 @@ class Droplet:
     def tags(self) -> tuple[str, ...]:
         """The droplet's tags, each once."""
         return tuple(dict.fromkeys(self.metadata.get("tags") or ()))
+
+    @property
+    def hop_limit(self) -> int | None:
+        """The TTL with which replies enter the droplet; None: as they come."""
+        options = self.metadata_options
+        return None if options is None else options.http_put_response_hop_limit
 
     def document(self) -> dict[str, Any]:
         """The droplet as JSON values, as `GET /v1/droplets/{id}` gives it."""
@@ -80,6 +96,8 @@ class Droplet:
             document["user_data_base64"] = self.user_data_base64
         if self.formats is not None:
             document["formats"] = list(self.formats)
+        if self.metadata_options is not None:
+            document["metadata_options"] = self.metadata_options.document()
         return document
 
     def encode(self) -> bytes:
@@ -95,12 +113,14 @@ def decode_stored(data: bytes) -> Droplet:
         for port in document["ports"]
     )
     formats = tuple(document["formats"]) if "formats" in document else None
+    options = document.get("metadata_options")
     return Droplet(
         document["droplet_id"],
         ports,
         document["metadata"],
         document.get("user_data_base64"),
         formats,
+        None if options is None else stored_metadata_options(options),
     )
 
 
@@ -131,8 +151,9 @@ def read_droplet(
     )
     user_data = _read_user_data_base64(document, place)
     formats = _read_formats(document.get("formats"), place / "formats")
+    options = read_metadata_options(document.get("metadata_options"), place / "metadata_options")
     findings.raise_if_any()
-    return Droplet(found_id, ports, metadata, user_data, formats)
+    return Droplet(found_id, ports, metadata, user_data, formats, options)
 
 
 def check_droplet_id(value: Any, place: Place) -> bool:

@@ -42,6 +42,7 @@ _FIELD_NAMES = {
     "NXM_OF_ARP_TPA": "arp_tpa_nxm",
     "NXM_NX_ARP_SHA": "arp_sha_nxm",
     "NXM_NX_ARP_THA": "arp_tha_nxm",
+    "NXM_NX_IP_TTL": "nw_ttl",
     "NXM_NX_CT_MARK": "ct_mark",
     "NXM_NX_CT_LABEL": "ct_label",
     "OXM_OF_METADATA": "metadata",

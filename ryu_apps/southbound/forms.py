@@ -9,6 +9,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Address
+from typing import NamedTuple
 
 from ryu.ofproto import ofproto_v1_3 as ofp
 from ryu.ofproto.ofproto_protocol import ProtocolDesc
@@ -73,7 +74,7 @@ class Codec:
 
     def __init__(self, settings: BridgeSettings) -> None:
         self._settings = settings
-        self._forms: dict[tuple[MetaPort, bool, bool], _PortForms] = {}
+        self._forms: dict[_Kind, _PortForms] = {}
 
     def image(self, flow: Flow) -> Image:
         """The image of one flow, by Ryu."""
@@ -94,10 +95,10 @@ class Codec:
 
     def _form(self, flows: PortFlows) -> "_PortForms":
         waits, is_metered = flows.mac is None, bool(flows.settings.meter_pps)
-        key = flows.meta, waits, is_metered
-        form = self._forms.get(key)
+        kind = _Kind(flows.meta, waits, is_metered, flows.hop_limit)
+        form = self._forms.get(kind)
         if form is None:
-            form = self._forms[key] = _PortForms(flows.settings, flows.meta, waits=waits)
+            form = self._forms[kind] = _PortForms(flows.settings, kind)
         return form
 
     def _values(self, flows: PortFlows) -> list[bytes]:
@@ -112,11 +113,20 @@ class Codec:
         ]
 
 
+class _Kind(NamedTuple):
+    """What ports with the same forms have in common; hop limits are few, and change a length."""
+
+    meta: MetaPort
+    waits: bool
+    is_metered: bool
+    hop_limit: int | None
+
+
 class _PortForms:
     """The forms of one kind of port."""
 
-    def __init__(self, settings: BridgeSettings, meta: MetaPort, *, waits: bool) -> None:
-        probes = _probed(settings, meta, waits=waits)
+    def __init__(self, settings: BridgeSettings, kind: _Kind) -> None:
+        probes = _probed(settings, kind)
         constant, varied = probes
         messages = [_bundled(flow) for flow in constant]
         holes, start = [], 0
@@ -185,17 +195,17 @@ def _bundled(flow: Flow) -> bytes:
 
 
 def _probed(
-    settings: BridgeSettings, meta: MetaPort, *, waits: bool
+    settings: BridgeSettings, kind: _Kind
 ) -> tuple[tuple[Flow, ...], dict[str, tuple[Flow, ...]]]:
     """The flows with the first value of everything, and those with the other of each name."""
     first = {name: values[0] for name, values in _PROBES.items()}
 
     def flows(values: Mapping[str, bytes]) -> tuple[Flow, ...]:
         probed = replace(settings, addressing=_Probe(settings, values))
-        mac = None if waits else mac_from_int(int.from_bytes(values["mac"], "big"))
-        droplet_id = 0 if waits else int.from_bytes(values["droplet_id"], "big")
+        mac = None if kind.waits else mac_from_int(int.from_bytes(values["mac"], "big"))
+        droplet_id = 0 if kind.waits else int.from_bytes(values["droplet_id"], "big")
         ofport = int.from_bytes(values["ofport"], "big")
-        made = PortFlows(probed, meta, ofport, droplet_id, mac).flows()
+        made = PortFlows(probed, kind.meta, ofport, droplet_id, mac, kind.hop_limit).flows()
         return tuple(replace(flow, cookie=0) for flow in made)
 
     varied = {name: flows({**first, name: _PROBES[name][1]}) for name in _NAMES}

@@ -51,6 +51,11 @@ MIGRATIONS = (
     INSERT INTO counter VALUES ('copied', 0), ('restored', 0);
     CREATE TABLE settled (dpid TEXT PRIMARY KEY) WITHOUT ROWID;
     """,
+    # 3. The hop limit of metadata_options, which the datapath needs of every droplet at the start;
+    # no document written before had one.
+    """
+    ALTER TABLE droplet ADD COLUMN hop_limit INTEGER;
+    """,
 )
 
 VERSION = len(MIGRATIONS)

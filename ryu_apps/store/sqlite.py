@@ -110,13 +110,13 @@ class SqliteStore:
     def claims(self) -> list[Claim]:
         """All claims on port names, those of a droplet beside each other."""
         query = (
-            "SELECT droplet_id, name, mac, dpid, max(revision, status_revision)"
+            "SELECT droplet_id, name, mac, dpid, max(revision, status_revision), hop_limit"
             " FROM port JOIN droplet USING (droplet_id) ORDER BY droplet_id"
         )
         with self._read_lock, self._errors("read"):
             return [
-                Claim(droplet_id, name, mac, None if dpid is None else int(dpid, 16), revision)
-                for droplet_id, name, mac, dpid, revision in self._reader.execute(query)
+                Claim(droplet_id, name, mac, None if dpid is None else int(dpid, 16), *rest)
+                for droplet_id, name, mac, dpid, *rest in self._reader.execute(query)
             ]
 
     def count(self) -> int:

@@ -124,11 +124,13 @@ class Changes:
     def _write_documents(self, entries: Iterable[Entry], revisions: dict[int, int]) -> None:
         """Insert or replace the droplets; a status that is there stays."""
         self._executemany(
-            "INSERT INTO droplet (droplet_id, revision, region, document) VALUES (?, ?, ?, ?)"
+            "INSERT INTO droplet (droplet_id, revision, region, document, hop_limit)"
+            " VALUES (?, ?, ?, ?, ?)"
             " ON CONFLICT (droplet_id) DO UPDATE SET revision = excluded.revision,"
-            " region = excluded.region, document = excluded.document",
+            " region = excluded.region, document = excluded.document,"
+            " hop_limit = excluded.hop_limit",
             (
-                (d.droplet_id, revisions[d.droplet_id], d.region, entry.document)
+                (d.droplet_id, revisions[d.droplet_id], d.region, entry.document, d.hop_limit)
                 for entry in entries
                 for d in (entry.droplet,)
             ),

@@ -9,7 +9,7 @@ from ryu_apps.pipeline.droplet_flows import droplet_flows
 from ryu_apps.pipeline.metering import metered
 from ryu_apps.pipeline.shared_flows import shared_flows
 from ryu_apps.pipeline.waiting_flows import waiting_flows
-from tests.droplets import EMBEDDED, META, METERED, OWN_ARP_TABLE, STANDALONE, TALK
+from tests.droplets import EMBEDDED, LIMITED, META, METERED, OWN_ARP_TABLE, STANDALONE, TALK
 
 FOLDER = Path(__file__).parent
 
@@ -42,6 +42,10 @@ SCENES = {
             for flow in metered(METERED, TALK.ofport, droplet_flows(METERED, META, TALK))
             if flow.meter is not None
         ),
+    ),
+    "hop-limit": Scene(
+        "ofport 606, a droplet with a hop limit of 1",
+        droplet_flows(STANDALONE, META, LIMITED),
     ),
     "waiting": Scene(
         "ofport 603, a droplet's port whose droplet is not registered",

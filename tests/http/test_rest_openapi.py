@@ -23,7 +23,9 @@ REPORTS = [
 @pytest.fixture(scope="module")
 def controller(tmp_path_factory):
     controller = RestController(tmp_path_factory.mktemp("state"), pace={"heartbeat": 0.2})
+    options = {"http_tokens": "required", "http_put_response_hop_limit": 1}
     given = {"user_data_base64": "AP8=", "formats": ["digitalocean", "ec2"]}
+    given["metadata_options"] = options
     controller.put(7, droplet("tap7", tags=["a"]) | given)
     controller.do("connect", dpid=DPID)
     controller.do("publish", dpid=DPID, ofport=7, name="tap7", droplet_id=7)

@@ -100,6 +100,7 @@ def test_a_full_view_comes_first_then_each_change(controller, switch):
                     },
                     "user_data_base64": None,
                     "formats": None,
+                    "metadata_options": {"http_tokens": "optional", "http_endpoint": "enabled"},
                     "maintenance_event": None,
                 },
             },

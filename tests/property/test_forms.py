@@ -21,6 +21,9 @@ macs = st.integers(0, 2**48 - 1).map(mac_from_int)
 u32 = st.integers(0, 2**32 - 1)
 
 
+limits = st.none() | st.integers(1, 64)
+
+
 @st.composite
 def bridges(draw: st.DrawFn) -> BridgeSettings:
     """Settings of every kind that `ryu_apps.settings` can read."""
@@ -50,7 +53,8 @@ def port_flows(draw: st.DrawFn) -> PortFlows:
     meta = MetaPort(draw(st.integers(1, 0xFEFF)), draw(macs))
     if draw(st.booleans()):
         return PortFlows(settings, meta, ofport)
-    return PortFlows(settings, meta, ofport, draw(st.integers(1, 2**32 - 1)), draw(macs))
+    who = (draw(st.integers(1, 2**32 - 1)), draw(macs), draw(limits))
+    return PortFlows(settings, meta, ofport, *who)
 
 
 def plainly(flows: PortFlows, bundle_id: int, first_xid: int) -> bytes:
@@ -79,10 +83,10 @@ def test_images_are_those_of_ryu_s_messages(flows: PortFlows):
     assert len(images) == PortFlows.COUNT
 
 
-@given(one=port_flows(), ofport=st.integers(1, 0xFEFF), mac=macs, waits=st.booleans())
+@given(one=port_flows(), ofport=st.integers(1, 0xFEFF), mac=macs, waits=st.booleans(), limit=limits)
 @effort(25)
 def test_a_form_made_for_one_port_serves_the_others(
-    one: PortFlows, ofport: int, mac: str, waits: bool
+    one: PortFlows, ofport: int, mac: str, waits: bool, limit: int | None
 ):
     """Forms are kept: the second port is made from what was learnt with the first."""
     ofports = one.settings.addressing.ofports
@@ -90,7 +94,7 @@ def test_a_form_made_for_one_port_serves_the_others(
     other = (
         PortFlows(one.settings, one.meta, ofport)
         if waits
-        else PortFlows(one.settings, one.meta, ofport, 7, mac)
+        else PortFlows(one.settings, one.meta, ofport, 7, mac, limit)
     )
     codec = Codec(one.settings)
     codec.bundled(one, 1, 1)

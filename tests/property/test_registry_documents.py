@@ -55,6 +55,11 @@ GOOD = {
         "unknown": [{"x": None}],
     },
     "formats": ["digitalocean", "ec2"],
+    "metadata_options": {
+        "http_tokens": "required",
+        "http_endpoint": "enabled",
+        "http_put_response_hop_limit": 2,
+    },
 }
 
 near = st.sampled_from(

@@ -37,7 +37,9 @@ reports = st.fixed_dictionaries(
 def droplets(draw):
     ports = [{"name": name, "mac": "02:00:00:00:00:01"} for name in draw(names)]
     metadata = {"region": draw(regions), "tags": draw(tags), "dotty_status": draw(statuses)}
-    return read_droplet({"ports": ports, "metadata": metadata}, draw(ids))
+    options = {"http_put_response_hop_limit": draw(st.none() | st.integers(1, 64))}
+    document = {"ports": ports, "metadata": metadata, "metadata_options": options}
+    return read_droplet(document, draw(ids))
 
 
 conditions = st.sampled_from(
@@ -207,7 +209,10 @@ class RegistryMachine(RuleBasedStateMachine):
         if not hasattr(self, "registry"):
             return
         claims = {
-            Claim(droplet_id, port.name, port.mac, port.dpid, self.statuses[droplet_id][1])
+            Claim(
+                *(droplet_id, port.name, port.mac, port.dpid),
+                *(self.statuses[droplet_id][1], droplet.hop_limit),
+            )
             for droplet_id, (droplet, _) in self.model.items()
             for port in droplet.ports
         }

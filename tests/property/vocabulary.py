@@ -98,6 +98,7 @@ def moves(draw: st.DrawFn, sources: tuple[str, ...], into: tuple[str, ...]) -> a
 
 
 ETHERNET = ("NXM_OF_ETH_DST", "NXM_OF_ETH_SRC")
+IP = ("NXM_NX_IP_TTL",)
 ARP = ("NXM_OF_ARP_OP", "NXM_OF_ARP_SPA", "NXM_OF_ARP_TPA", "NXM_NX_ARP_SHA", "NXM_NX_ARP_THA")
 CONNECTION = ("NXM_NX_CT_MARK", "NXM_NX_CT_LABEL")
 
@@ -120,7 +121,8 @@ def cts(draw: st.DrawFn, *, may_commit: bool) -> act.Ct:
 def actions_for(match: Match) -> st.SearchStrategy[tuple[act.Action, ...]]:
     """Any list of actions that a switch takes with this match."""
     metadata = ("OXM_OF_METADATA",)
-    fields = (*ETHERNET, *metadata, *(ARP if match.protocol == "arp" else ()))
+    own = {"arp": ARP, "ip": IP, "tcp": IP}.get(match.protocol, ())
+    fields = (*ETHERNET, *metadata, *own)
     some = [
         loads(fields),
         moves((*fields, *CONNECTION), fields),

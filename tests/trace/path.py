@@ -10,6 +10,7 @@ from ryu_apps.pipeline.shared_flows import shared_flows
 from ryu_apps.pipeline.waiting_flows import waiting_flows
 from tests.droplets import (
     EMBEDDED,
+    LIMITED,
     META,
     OTHER_TABLES,
     OWN_ARP_TABLE,
@@ -24,7 +25,7 @@ from tests.trace.dummy_ovs import DummyBridge
 BROADCAST = "ff:ff:ff:ff:ff:ff"
 PLAIN = 605
 """A droplet's port that nobody registered and that is not known to be one."""
-PORTS = [TALK.ofport, TWIN.ofport, WAITING, PLAIN, UPLINK]
+PORTS = [TALK.ofport, TWIN.ofport, LIMITED.ofport, WAITING, PLAIN, UPLINK]
 LOCAL = 65534
 OTHERS = [*PORTS, LOCAL]
 """Everything that NORMAL may flood to: all ports but meta0."""
@@ -58,6 +59,7 @@ class Path:
                 *shared_flows(settings, META),
                 *droplet_flows(settings, META, TALK),
                 *droplet_flows(settings, META, TWIN),
+                *droplet_flows(settings, META, LIMITED),
                 *waiting_flows(settings, META, WAITING),
             ]
         )
@@ -96,6 +98,7 @@ def reply(**fields: object) -> str:
         "tp_src": 80,
         "tp_dst": 4444,
         "tcp_flags": "syn|ack",
+        "nw_ttl": 64,
     }
     return packet(**(server | fields))
 

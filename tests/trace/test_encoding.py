@@ -17,7 +17,7 @@ from ryu_apps.pipeline.shared_flows import shared_flows
 from ryu_apps.pipeline.waiting_flows import waiting_flows
 from ryu_apps.southbound.encode import image
 from ryu_apps.southbound.readback import refusal_reason
-from tests.droplets import ALL_SETTINGS, META, TALK, TWIN, WAITING
+from tests.droplets import ALL_SETTINGS, LIMITED, META, TALK, TWIN, WAITING
 from tests.property.effort import effort
 from tests.property.vocabulary import flow_tables
 from tests.trace.conftest import MakeBridge
@@ -29,7 +29,7 @@ every_bridge = pytest.mark.parametrize("settings", ALL_SETTINGS.values(), ids=AL
 
 @pytest.fixture(scope="module")
 def bridge(make_bridge: MakeBridge) -> DummyBridge:
-    return make_bridge([TALK.ofport, TWIN.ofport, WAITING])
+    return make_bridge([TALK.ofport, TWIN.ofport, LIMITED.ofport, WAITING])
 
 
 @pytest.fixture
@@ -45,6 +45,7 @@ def rendered(settings: BridgeSettings) -> list[Flow]:
         *shared_flows(settings, META),
         *droplet_flows(settings, META, TALK),
         *droplet_flows(settings, META, TWIN),
+        *droplet_flows(settings, META, LIMITED),
         *waiting_flows(settings, META, WAITING),
     ]
 

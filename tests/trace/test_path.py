@@ -5,7 +5,7 @@ conntrack is told what to say (`--ct-next`); what it really says is for the syst
 
 import pytest
 
-from tests.droplets import META, TALK, TWIN, WAITING
+from tests.droplets import LIMITED, META, TALK, TWIN, WAITING
 from tests.trace.path import Path, arp, packet, reply
 
 
@@ -89,6 +89,22 @@ class TestThePath:
         answer = path.trace(reply(nw_dst="100.127.2.91"), "trk,est,rpl")
         assert answer.outputs == [TWIN.ofport]
         assert answer.parts[0].actions[0] == "ct(zone=603,nat)"
+
+    def test_a_reply_enters_the_droplet_with_its_hop_limit(self, path: Path):
+        answer = path.trace(reply(dl_dst=LIMITED.mac, nw_dst="100.127.2.94"), "trk,est,rpl")
+        assert answer.outputs == [LIMITED.ofport]
+        assert answer.last.fields["nw_ttl"] == "1"
+
+    def test_without_a_hop_limit_a_reply_keeps_its_ttl(self, path: Path):
+        answer = path.trace(reply(nw_ttl=63), "trk,est,rpl")
+        assert answer.outputs == [TALK.ofport]
+        assert answer.last.fields["nw_ttl"] == "63"
+
+    def test_a_request_of_a_limited_droplet_keeps_its_own_ttl(self, path: Path):
+        mine = {"in_port": LIMITED.ofport, "dl_src": LIMITED.mac}
+        request = path.trace(packet(**mine), "trk,new")
+        assert request.outputs == [META.ofport]
+        assert request.last.fields["nw_ttl"] == "64"
 
 
 class TestAWaitingPort:

@@ -56,9 +56,12 @@ class Walk:
         claim, found = self._claimed(document)
         yield judge.on_a_switch(claim["name"], found)
         here = self._bridges()
+        options = document.get("metadata_options") or {}
+        limit = options.get("http_put_response_hop_limit")
         for dpid, port in found.items():
             if dpid in here:
-                yield from self._on_bridge(here[dpid], dpid, port, claim["mac"], droplet_id)
+                bound = BoundPort(port["ofport"], claim["mac"], droplet_id, limit)
+                yield from self._on_bridge(here[dpid], dpid, port["name"], bound)
                 return
         if found:
             there = ", ".join(found)
@@ -94,7 +97,7 @@ class Walk:
         }
 
     def _on_bridge(
-        self, bridge: tuple[str, str], dpid: str, port: SwitchPort, mac: str, droplet_id: int
+        self, bridge: tuple[str, str], dpid: str, name: str, port: BoundPort
     ) -> Iterator[Hop]:
         settings = self._settings.bridge(int(dpid, 16)) if self._settings else BridgeSettings()
         interfaces = {
@@ -111,12 +114,12 @@ class Walk:
         place = Place(
             bridge=bridge[0],
             datapath=bridge[1],
-            port_name=port["name"],
-            port=BoundPort(port["ofport"], mac, droplet_id),
+            port_name=name,
+            port=port,
             meta=MetaPort(meta["ofport"], meta["mac_in_use"]),
             settings=settings,
         )
-        own = interfaces.get(port["name"], {})
+        own = interfaces.get(name, {})
         yield judge.here(place, own.get("ofport"), own.get("link_state") == "up")
         yield from self._through_switch(place)
         yield judge.server_knows(place, self._ask_server(place.hv_local))

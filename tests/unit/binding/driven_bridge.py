@@ -25,9 +25,11 @@ META_PORT = SwitchPort(META.ofport, "meta0", META.mac)
 LOCAL = SwitchPort(0xFFFFFFFE, "br0", HOST_MAC)
 
 
-def flows_of(ofport: int, droplet_id: int, mac: str = MAC) -> tuple[Flow, ...]:
+def flows_of(
+    ofport: int, droplet_id: int, mac: str = MAC, hop_limit: int | None = None
+) -> tuple[Flow, ...]:
     """A droplet's flows on the default bridge."""
-    return droplet_flows(STANDALONE, META, BoundPort(ofport, mac, droplet_id))
+    return droplet_flows(STANDALONE, META, BoundPort(ofport, mac, droplet_id, hop_limit))
 
 
 def cookie_of(ofport: int, droplet_id: int = 0) -> int:
@@ -45,9 +47,16 @@ class DrivenBridge:
         self.feed = feed or PortFeed(1, str(settings.addressing.hv_local_subnet), FIRST)
         self.bridge = self._bridge(())
 
-    def register(self, name: str, droplet_id: int, mac: str = MAC, revision: int = 1) -> None:
+    def register(
+        self,
+        name: str,
+        droplet_id: int,
+        mac: str = MAC,
+        revision: int = 1,
+        hop_limit: int | None = None,
+    ) -> None:
         """The registry has this claim; nobody is told."""
-        self.claims[name] = Claim(droplet_id, name, mac, None, revision)
+        self.claims[name] = Claim(droplet_id, name, mac, None, revision, hop_limit)
 
     def connect(self, *ports: SwitchPort, installed: Iterable[Flow] = ()) -> Transaction | None:
         """A connection to a switch with these ports and flows; what is asked of it first."""

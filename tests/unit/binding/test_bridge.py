@@ -247,6 +247,16 @@ class TestInPlace:
         assert serving.state(1) == (PortState.SERVING, 7)
         assert serving.view(1).binding == binding
 
+    def test_a_new_hop_limit_replaces_r2_alone_and_connections_live_on(self, serving: DrivenBridge):
+        binding = serving.view(1).binding
+        for revision, limit in ((2, 1), (3, 64), (4, None)):
+            serving.register("tap1", 7, revision=revision, hop_limit=limit)
+            change = serving.news("tap1")
+            limited = flows_of(1, 7, hop_limit=limit)
+            assert change == Transaction(add=limited[-1:], ofports=(1,))
+            assert serving.done(change) is None
+            assert serving.view(1).binding == binding
+
     def test_a_new_record_of_the_droplet_is_told_and_nothing_else(self, serving: DrivenBridge):
         serving.register("tap1", 7, revision=2)
         assert serving.news("tap1") is None

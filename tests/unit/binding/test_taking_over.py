@@ -73,6 +73,14 @@ class TestAfterARestartOfTheController:
         assert driven.done(asked) is None
         assert driven.state(1) == (PortState.SERVING, 7)
 
+    def test_a_hop_limit_that_changed_meanwhile_is_set_in_place(self, driven: DrivenBridge):
+        driven.register("tap1", 7, hop_limit=1)
+        asked = driven.connect(META_PORT, tap(1), installed=[*SHARED, *flows_of(1, 7)])
+        limited = flows_of(1, 7, hop_limit=1)
+        assert asked == Transaction(add=limited[-1:], ofports=(1,))
+        assert driven.done(asked) is None
+        assert driven.state(1) == (PortState.SERVING, 7)
+
     def test_a_droplet_with_a_new_mac_starts_anew(self, driven: DrivenBridge):
         driven.register("tap1", 7, OTHER_MAC)
         asked = driven.connect(META_PORT, tap(1), installed=[*SHARED, *flows_of(1, 7, MAC)])

@@ -8,6 +8,11 @@ from hypothesis import strategies as st
 
 from ryu_apps.dropletctl import show
 
+OPTIONS = {
+    "http_tokens": "required",
+    "http_endpoint": "enabled",
+    "http_put_response_hop_limit": 1,
+}
 HOSTILE = "x\x1b]0;title\x07\x1b[2J[red]y\u202e\x9b31m"
 
 
@@ -31,11 +36,15 @@ def test_droplets_are_listed_with_what_tells_them_apart(capsys: pytest.CaptureFi
     show.droplets(
         [
             {"droplet_id": 4294967295, "ports": ports, "metadata": metadata},
-            {"droplet_id": 1, "ports": [], "metadata": {"tags": None}},
+            {"droplet_id": 1, "ports": [], "metadata": {"tags": None}, "metadata_options": OPTIONS},
+            {"droplet_id": 2, "ports": [], "metadata_options": {"http_endpoint": "disabled"}},
         ]
     )
     out = capsys.readouterr().out
     assert "4294967295" in out and "tap1, tap2" in out and "a, b" in out
+    _, usual, limited, disabled = map(str.rstrip, out.splitlines())
+    assert usual.endswith(" -")
+    assert limited.endswith(" token required, hop limit 1") and disabled.endswith(" disabled")
     assert "[red]y" in out
     assert out.replace("\n", "").isprintable()
 

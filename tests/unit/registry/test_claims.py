@@ -5,13 +5,13 @@ import pytest
 from ryu_apps.registry.claims import Claim, ClaimsDirectory
 
 
-def claim(droplet_id, name, revision=1, mac="a6:a4:8e:4a:e8:70", dpid=None):
-    return Claim(droplet_id, name, mac, dpid, revision)
+def claim(droplet_id, name, revision=1, mac="a6:a4:8e:4a:e8:70", dpid=None, hop_limit=None):
+    return Claim(droplet_id, name, mac, dpid, revision, hop_limit)
 
 
 def test_a_claim_is_found_by_its_name_as_it_was_given():
     directory = ClaimsDirectory()
-    given = claim(7, "tap7", 5, "02:00:00:00:00:0a", 2**64 - 1)
+    given = claim(7, "tap7", 5, "02:00:00:00:00:0a", 2**64 - 1, 2)
     assert directory.replace({7: [given]}) == {"tap7"}
     assert directory.get("tap7") == given
     assert directory.get("tap8") is None

@@ -47,10 +47,10 @@ def store(reopen):
     return reopen()
 
 
-def entry(droplet_id, *names, region="nyc3", tags=None, dpid=None, note=None, **metadata):
+def entry(droplet_id, *names, region="nyc3", dpid=None, options=None, **metadata):
     ports = [{"name": name, "mac": "02:00:00:00:00:01", "dpid": dpid} for name in names]
-    metadata |= {"region": region, "tags": tags, "note": note}
-    return Entry.of(read_droplet({"ports": ports, "metadata": metadata}, droplet_id))
+    document = {"ports": ports, "metadata": {"tags": None, **metadata, "region": region}}
+    return Entry.of(read_droplet(document | {"metadata_options": options}, droplet_id))
 
 
 def put(*entries, **conditions):
@@ -69,6 +69,19 @@ def test_a_droplet_is_found_as_it_was_put(store):
     assert store.get_many([7, 8]) == {7: Record(7, revision, given.document)}
     assert store.claims() == [Claim(7, "tap7", "02:00:00:00:00:01", 2**64 - 1, revision)]
     assert store.count() == 1
+
+
+def test_a_claim_tells_the_hop_limit_of_its_droplets_last_record(store):
+    def limits():
+        return {claim.port_name: claim.hop_limit for claim in store.claims()}
+
+    limited = {"http_put_response_hop_limit": 1}
+    store.write([put(entry(7, "tap7", "tap8", options=limited), entry(9, "tap9"))])
+    assert limits() == {"tap7": 1, "tap8": 1, "tap9": None}
+    store.write([put(entry(7, "tap7", options={"http_put_response_hop_limit": 64}))])
+    assert limits() == {"tap7": 64, "tap9": None}
+    store.write([put(entry(7, "tap7"))])
+    assert limits() == {"tap7": None, "tap9": None}
 
 
 def test_all_is_there_after_reopening_and_each_opening_counts(reopen):
