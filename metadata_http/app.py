@@ -18,6 +18,7 @@ from http import HTTPStatus
 from typing import Any, Protocol
 
 from metadata_http import conditional, formats
+from metadata_http.access import TOKEN_HEADERS, Sessions
 from metadata_http.conditional import BadWish, Wish
 from metadata_http.document import Node
 from metadata_http.identity import UNCHECKED, Caller, Sight, Verdict, identify
@@ -28,12 +29,14 @@ from metadata_http.reports import Reply, Reports
 from metadata_http.respond import (
     FAULT,
     FORWARDING_HEADERS,
+    NO_SESSIONS,
     RETRY_AFTER,
     Request,
     Response,
     Trees,
     is_host,
     is_report,
+    lacks_token,
     over_quota,
     plain,
     respond,
@@ -82,7 +85,9 @@ class Application:
     `sight` is replaced likewise by whoever watches the switch's database, if anyone does, and by
     `look()` on the calling thread when it is no longer fresh.
     `unknown_droplet_grace` and `longest_wait` are in seconds; `formats` are those of droplets
-    that have none of their own. A fault of ours costs one droplet a 500, never the rest.
+    that have none of their own; `sessions` makes and knows session tokens, and `without_token` is
+    called with the droplet's id for each request that none was asked of.
+    A fault of ours costs one droplet a 500, never the rest.
     """
 
     def __init__(self, counter: Counter, unknown_droplet_grace: float = 60.0) -> None:
@@ -97,6 +102,8 @@ class Application:
         self.end_connections: Callable[[frozenset[str]], None] = lambda addresses: None
         self.waits = Waits(clock, limit=4096, per_droplet=32)
         self.reports: Reports | None = None
+        self.sessions: Sessions = NO_SESSIONS
+        self.without_token: Callable[[int], None] = lambda droplet_id: None
         self._counter = counter
         self._oddities = Oddities()
         self._tree = lru_cache(_TREES_KEPT)(_tree)
@@ -153,6 +160,7 @@ class Application:
         ):
             prepared = droplet.prepared.get(environ["PATH_INFO"])
             if prepared is not None:
+                self.without_token(droplet.droplet_id)
                 self._counter.count(prepared[2])
                 start_response(prepared[0], list(prepared[1]))
                 return prepared[3]
@@ -161,8 +169,10 @@ class Application:
     def _answer(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         peer, request = environ["REMOTE_ADDR"], _request(environ)
         view, caller = self._caller(peer)
-        finish = partial(self._finish, peer, caller, request)
-        if is_report(caller, request, self._trees(caller)):
+        finish, trees = partial(self._finish, peer, caller, request), self._trees(caller)
+        if caller.droplet is not None and lacks_token(caller, request, trees):
+            self.without_token(caller.droplet.droplet_id)
+        if is_report(caller, request, trees, self.sessions):
             return _deliver(environ, start_response, partial(self._report, environ, caller), finish)
         response = self._respond(peer, caller, request)
         if request.query and response.etag is not None:
@@ -172,10 +182,12 @@ class Application:
             elif wish is not None and wish.last_etag in (None, response.etag):
                 begin = partial(self._wait, peer, view, caller, request, wish, response)
                 return _deliver(environ, start_response, begin, finish)
-        if response.status < 400 and caller.droplet is not None and _is_plain(environ):
-            # Only paths that exist are remembered, so a droplet cannot make this grow.
+        droplet = caller.droplet
+        if response.status < 400 and droplet is not None and _is_plain(environ):
+            # Only paths that exist are remembered, so a droplet cannot make this grow. A droplet
+            # that must show a token gets nothing for a plain request, so nothing of it is here.
             prepared = (response.status_line, response.headers, response.status.value)
-            caller.droplet.prepared[request.path] = (*prepared, [response.body])
+            droplet.prepared[request.path] = (*prepared, [response.body])
         return _start(finish(response), start_response)
 
     def _over_quota(
@@ -200,7 +212,7 @@ class Application:
 
     def _respond(self, peer: str, caller: Caller, request: Request) -> Response:
         try:
-            return respond(caller, request, self._trees(caller))
+            return respond(caller, request, self._trees(caller), self.sessions)
         except Exception:
             log.exception("fault of ours while answering %s (%s)", peer, who(caller))
             return FAULT
@@ -327,12 +339,15 @@ def _deliver(
 
 _UNPLAIN = tuple(
     f"HTTP_{name.upper().replace('-', '_')}"
-    for name in (*FORWARDING_HEADERS, "transfer-encoding", "if-none-match")
+    for name in (*FORWARDING_HEADERS, *TOKEN_HEADERS, "transfer-encoding", "if-none-match")
 )
 
 
 def _is_plain(environ: Environ) -> bool:
-    """A GET with nothing that could change the answer: its answer hangs on the path alone."""
+    """A GET with nothing that could change the answer: its answer hangs on the path alone.
+
+    A token that is shown must be looked at, where none is asked for too.
+    """
     return (
         environ["REQUEST_METHOD"] == "GET"
         and not environ.get("QUERY_STRING")

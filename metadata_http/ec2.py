@@ -7,7 +7,6 @@ All dated versions are one tree, that of `latest`.
 Sources: Amazon EC2 user guide, "Instance metadata categories"; cloud-init, DataSourceEc2.py.
 """
 
-import hashlib
 from collections.abc import Mapping
 from ipaddress import IPv4Interface
 from typing import Any
@@ -17,8 +16,6 @@ from metadata_http.document import JSON, Node, interfaces_of, json_line, leaf, l
 # The versions cloud-init asks for: the least it takes, then those it prefers.
 VERSIONS = ("2009-04-04", "2016-09-02", "2018-09-24", "2021-03-23", "latest")
 TOKEN_PATH = "/latest/api/token"
-TTL_HEADER = "x-aws-ec2-metadata-token-ttl-seconds"
-_LONGEST_TTL = 21600  # seconds
 
 # A branch of the tree in index order; bytes are leaves.
 _Branch = dict[str, "_Branch | bytes"]
@@ -155,18 +152,3 @@ def _flatten(path: str, branch: _Branch, nodes: dict[str, Node]) -> None:
             nodes[f"{path}/{name}"] = Node(below)
         else:
             _flatten(f"{path}/{name}", below, nodes)
-
-
-def token(droplet_id: int, binding: object, ttl: str | None) -> tuple[bytes, int] | None:
-    """A session token and its life in seconds, or None for a `ttl` that is none.
-
-    It opens nothing: who asks is known by other means. Clients that insist get one, and whatever
-    token a request carries is passed over.
-    """
-    if ttl is None or not ttl.isascii() or not ttl.isdigit():
-        return None
-    seconds = int(ttl[:9])
-    if not 1 <= seconds <= _LONGEST_TTL:
-        return None
-    digest = hashlib.blake2b(f"{droplet_id} {binding}".encode(), digest_size=21).hexdigest()
-    return digest.encode(), seconds

@@ -25,6 +25,7 @@ from metadata_http.lease import Lease
 from metadata_http.ovsdb_watch import NOTHING, OvsdbWatch
 from metadata_http.replica import Replica
 from metadata_http.reports import Reports
+from metadata_http.session_keys import HostSessions, SessionKeys
 from metadata_http.settings import Settings
 from metadata_http.tokens import token_for
 from metadata_http.view import View
@@ -71,12 +72,16 @@ class Followed:
             for url in settings.controller_urls
         ]
         self._reports = Reports(dpid, calls, clock)
+        keys = SessionKeys(settings.session_keys_path(dpid), clock)
+        keys.newest()  # a folder it cannot be in is to be seen now, not at the first request
+        self._sessions = HostSessions(dpid, keys, clock)
 
     def start(self) -> None:
         """Load the snapshot and begin to follow. Raises OSError."""
         self.replica.load()
         self._application.look = self._watch.look
         self._application.reports = self._reports
+        self._application.sessions = self._sessions
         self.replica.start()
         self._watch.start()
 

@@ -21,14 +21,16 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from metadata_http.boot import boot_id
 from metadata_http.lease import Lease
 from metadata_http.view import Following, View, advance, snapshot
 
 log = logging.getLogger(__name__)
 
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _SLOT_PAUSE = 0.02
-_HEADER = {"event": "journal", "version": 1}
+# 2: with the droplets' metadata options. A file without them would have droplets served that are
+# not to be, for the controller tells only what changed since.
+_VERSION = 2
 
 
 class Journal:
@@ -61,6 +63,9 @@ class Journal:
         view = following.view
         if view is None or view.dpid != dpid:
             log.error("%s holds no view of bridge %s, passing it over", self.path, dpid)
+            return None, Lease()
+        if not isinstance(header, dict) or header.get("version") != _VERSION:
+            log.warning("%s is another version's, passing it over", self.path)
             return None, Lease()
         confirmed = [event for event in events if event["event"] == "confirmed"]
         if not confirmed or header != _header():
@@ -146,7 +151,7 @@ def _lock(path: Path) -> int | None:
 
 
 def _header() -> dict[str, Any]:
-    return {**_HEADER, "boot_id": _BOOT_ID.read_text("ascii").strip()}
+    return {"event": "journal", "version": _VERSION, "boot_id": boot_id()}
 
 
 def _confirmed(lease: Lease) -> dict[str, Any]:

@@ -62,4 +62,5 @@ def who(caller: Caller) -> str:
     """The caller for a log line."""
     if caller.droplet is None:
         return caller.reason
-    return f"droplet {caller.droplet.droplet_id}, {caller.reason}"
+    off = "" if caller.droplet.options.endpoint_enabled else ", http_endpoint disabled"
+    return f"droplet {caller.droplet.droplet_id}, {caller.reason}{off}"

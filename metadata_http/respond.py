@@ -1,4 +1,4 @@
-"""The whole HTTP semantics: (who asks, what is asked, the droplet's trees) -> response.
+"""The whole HTTP semantics: (who asks, what is asked, its trees, its sessions) -> response.
 
 Pure. Errors are responses too, so refusing and answering are one path. Nothing here reads a
 clock, a socket or a log; identity was decided before, by the peer address alone. Requests that
@@ -12,7 +12,8 @@ from http import HTTPStatus
 from math import ceil
 from urllib.parse import quote
 
-from metadata_http import ec2, formats
+from metadata_http import access, ec2, formats
+from metadata_http.access import NoSessions, Sessions
 from metadata_http.conditional import etag, none_match
 from metadata_http.document import TEXT, Node
 from metadata_http.identity import Caller, Verdict
@@ -23,6 +24,7 @@ FORWARDING_HEADERS = ("x-forwarded-for", "forwarded", "via")
 METHODS = ("GET", "HEAD")
 RETRY_AFTER = 2  # seconds: the pause between cloud-init's tries
 REPORT_PATH = "/metadata/v1.json"
+TOKEN_PATH = "/metadata/v1/token"
 # RFC 9112, 3.2: one, and of this form. Without the comma that a name may have: it is what servers
 # join the values of several lines by.
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+;=%-]+)(:[0-9]*)?")
@@ -68,25 +70,61 @@ class Response:
 Trees = Mapping[str, Callable[[], Mapping[str, Node]]]
 
 
-def respond(caller: Caller, request: Request, trees: Trees) -> Response:
+NO_SESSIONS = NoSessions()
+
+
+def respond(
+    caller: Caller, request: Request, trees: Trees, sessions: Sessions = NO_SESSIONS
+) -> Response:
     """Answer `request`; a tree is asked for only where it is needed."""
-    response = _refusal(caller, request, trees)
+    response = _refusal(caller, request, trees, sessions)
     if response is None and request.method == "PUT":
-        response = _token(caller, request)
+        response = _session(caller, request, sessions)
     elif response is None:
         response = _from_trees(trees, request)
     return replace(response, body=b"") if request.method == "HEAD" else response
 
 
-def is_report(caller: Caller, request: Request, trees: Trees) -> bool:
+def is_report(
+    caller: Caller, request: Request, trees: Trees, sessions: Sessions = NO_SESSIONS
+) -> bool:
     """Whether this is a droplet's report about itself, whose body must be read (`reports`)."""
-    return request.method == "PATCH" and _refusal(caller, request, trees) is None
+    return request.method == "PATCH" and _refusal(caller, request, trees, sessions) is None
 
 
-def _refusal(caller: Caller, request: Request, trees: Trees) -> Response | None:
+def lacks_token(caller: Caller, request: Request, trees: Trees) -> bool:
+    """Whether `request` is answered, but would be refused if its droplet required a token."""
+    return (
+        caller.droplet is not None
+        and not caller.droplet.options.token_required
+        and not access.has_token(request.headers)
+        and not _asks_session(request)
+        and _refusal_of_any(caller, request, trees) is None
+    )
+
+
+def _refusal(caller: Caller, request: Request, trees: Trees, sessions: Sessions) -> Response | None:
     """Why `request` gets nothing, or None."""
+    refusal = _refusal_of_any(caller, request, trees)
+    if refusal is not None:
+        return refusal
+    options = access.DEFAULTS if caller.droplet is None else caller.droplet.options
+    # A new token needs no old one: a client whose token died has no other way.
+    if not _asks_session(request) and not access.admits(
+        options, request.headers, caller.binding, sessions
+    ):
+        return plain(HTTPStatus.UNAUTHORIZED)
+    if caller.verdict is Verdict.NO_DROPLET or request.path.startswith(_NO_SERVICES):
+        return plain(HTTPStatus.NOT_FOUND)
+    return None
+
+
+def _refusal_of_any(caller: Caller, request: Request, trees: Trees) -> Response | None:
+    """Why `request` gets nothing, with a token or without, or None."""
     end = (_CLOSE,) if _is_doubtful(request) else ()
     if caller.verdict is Verdict.REFUSED:
+        return plain(HTTPStatus.FORBIDDEN, *end)
+    if caller.droplet is not None and not caller.droplet.options.endpoint_enabled:
         return plain(HTTPStatus.FORBIDDEN, *end)
     if any(name in request.headers for name in FORWARDING_HEADERS):
         return plain(HTTPStatus.FORBIDDEN, *end)
@@ -98,8 +136,6 @@ def _refusal(caller: Caller, request: Request, trees: Trees) -> Response | None:
         return plain(HTTPStatus.METHOD_NOT_ALLOWED, ("Allow", ", ".join(allowed)), *end)
     if caller.verdict is Verdict.WAIT:
         return unavailable()
-    if caller.verdict is Verdict.NO_DROPLET or service:
-        return plain(HTTPStatus.NOT_FOUND)
     return None
 
 
@@ -128,9 +164,15 @@ def is_host(value: str) -> bool:
 def _allowed(path: str, trees: Trees) -> tuple[str, ...]:
     if path == REPORT_PATH and (not trees or formats.DIGITALOCEAN in trees):
         return (*METHODS, "PATCH")
+    if path == TOKEN_PATH and (not trees or formats.DIGITALOCEAN in trees):
+        return ("PUT",)
     if path == ec2.TOKEN_PATH and formats.EC2 in trees:
         return ("PUT",)
     return METHODS
+
+
+def _asks_session(request: Request) -> bool:
+    return request.method == "PUT" and request.path in (TOKEN_PATH, ec2.TOKEN_PATH)
 
 
 def _from_trees(trees: Trees, request: Request) -> Response:
@@ -153,12 +195,16 @@ def _from_trees(trees: Trees, request: Request) -> Response:
     return plain(HTTPStatus.NOT_FOUND)
 
 
-def _token(caller: Caller, request: Request) -> Response:
-    droplet_id = 0 if caller.droplet is None else caller.droplet.droplet_id
-    made = ec2.token(droplet_id, caller.binding, request.headers.get(ec2.TTL_HEADER))
-    if made is None:
+def _session(caller: Caller, request: Request, sessions: Sessions) -> Response:
+    ttl = access.asked_ttl(request.headers)
+    if ttl is None:
         return plain(HTTPStatus.BAD_REQUEST)
-    return _response(HTTPStatus.OK, made[0], TEXT, (ec2.TTL_HEADER, str(made[1])))
+    token = sessions.issue(caller.binding, ttl)
+    if token is None:
+        return unavailable()
+    # By the names that it was asked by.
+    life = [(name, str(ttl)) for name in access.TTL_HEADERS if name in request.headers]
+    return _response(HTTPStatus.OK, token.encode("ascii"), TEXT, *life)
 
 
 def unavailable(retry_after: int = RETRY_AFTER) -> Response:

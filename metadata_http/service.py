@@ -17,6 +17,8 @@ from metadata_http.app import Application, clock
 from metadata_http.followed import Followed
 from metadata_http.rates import Quotas
 from metadata_http.settings import Settings
+from metadata_http.token_metrics import WithoutToken
+from metadata_http.view import Droplet
 from metadata_http.way import Way
 
 log = logging.getLogger(__name__)
@@ -36,6 +38,9 @@ class Service:
         self.registry = CollectorRegistry()
         self.application = Application(AnswerCounter(self.registry))
         self._limits = LimitCounters(self.registry)
+        without_token = WithoutToken(lambda: {droplet.droplet_id for droplet in self._droplets()})
+        self.registry.register(without_token)
+        self.application.without_token = without_token.count
         self._followed: Followed | None = None
         self._changing = threading.Lock()  # one after the other: moves, and the end
         self._stopped = threading.Event()
@@ -129,7 +134,8 @@ class Service:
         sight = self.application.sight
         now = clock()
         followed, way = self._followed, self._way.report()
-        droplets = [] if view is None else [p for p in view.ports.values() if p.droplet is not None]
+        ports = [] if view is None else [p for p in view.ports.values() if p.droplet is not None]
+        options = [droplet.options for droplet in self._droplets()]
         age = now - lease.confirmed
         return {
             "ready": view is not None
@@ -138,8 +144,10 @@ class Service:
             and not way["unreachable"],
             "revision": None if view is None else view.revision,
             "ports": 0 if view is None else len(view.ports),
-            "droplets": len(droplets),
-            "in_doubt": sum(not sight.confirms(port, now) for port in droplets),
+            "droplets": len(ports),
+            "droplets_token_required": sum(each.token_required for each in options),
+            "droplets_endpoint_disabled": sum(not each.endpoint_enabled for each in options),
+            "in_doubt": sum(not sight.confirms(port, now) for port in ports),
             "waits": len(self.application.waits),
             "lease_seconds": round(max(lease.until - now, 0.0), 3),
             "view_age_seconds": round(age, 3) if isfinite(age) else None,
@@ -147,3 +155,9 @@ class Service:
             **way,
             **(_NO_BRIDGE if followed is None else followed.report(now)),
         }
+
+    def _droplets(self) -> list[Droplet]:
+        """Those that are served now, or would be were they not disabled."""
+        view, _ = self.application.state
+        ports = [] if view is None else view.ports.values()
+        return [port.droplet for port in ports if port.droplet is not None]

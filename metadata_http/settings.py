@@ -288,6 +288,10 @@ class Settings:
         """The first worker's snapshot file for bridge `dpid`."""
         return self.snapshot_file or self.state_dir / f"snapshot-{dpid}"
 
+    def session_keys_path(self, dpid: str) -> Path:
+        """Where the keys of session tokens are, beside the snapshots of bridge `dpid`."""
+        return self.snapshot_path(dpid).with_name(f"session-keys-{dpid}")
+
 
 def load(config_file: Path | None) -> Settings:
     """Read `config_file`, or the defaults alone. Raises SettingsError."""

@@ -14,6 +14,8 @@ from ipaddress import IPv4Address, IPv4Network
 from types import MappingProxyType
 from typing import Any
 
+from metadata_http import access
+
 Event = Mapping[str, Any]
 
 
@@ -27,7 +29,7 @@ class Droplet:
 
     Kept as text because most droplets ask rarely: parsed documents take several times the room.
     `maintenance_event` is what is planned for it, if anything; `formats` those it is served in,
-    None for this server's own default.
+    None for this server's own default; `options` whether it is served at all.
     `prepared` holds what was asked already; it dies with the binding, so nothing outlives it.
     """
 
@@ -36,6 +38,7 @@ class Droplet:
     user_data: bytes | None
     maintenance_event: str | None = None
     formats: tuple[str, ...] | None = None
+    options: access.Options = access.DEFAULTS
     prepared: dict[str, Any] = field(default_factory=dict)
 
     def same_as(self, other: "Droplet | None") -> bool:
@@ -43,7 +46,7 @@ class Droplet:
         return other is not None and self._served() == other._served()
 
     def _served(self) -> tuple[Any, ...]:
-        whose = (self.droplet_id, self.formats, self.maintenance_event)
+        whose = (self.droplet_id, self.formats, self.options, self.maintenance_event)
         return (*whose, self.document, self.user_data)
 
 
@@ -267,7 +270,11 @@ def _droplet(droplet_id: int, given: Mapping[str, Any]) -> Droplet:
     event = given.get("maintenance_event")
     if event is not None and not isinstance(event, str):
         raise EventError(f"maintenance_event of droplet {droplet_id} is no string")
-    return Droplet(droplet_id, text, user_data, event or None, _formats(droplet_id, given))
+    try:
+        options = access.options(given.get("metadata_options"))
+    except ValueError as fault:
+        raise EventError(f"metadata_options of droplet {droplet_id}: {fault}") from fault
+    return Droplet(droplet_id, text, user_data, event or None, _formats(droplet_id, given), options)
 
 
 def _formats(droplet_id: int, given: Mapping[str, Any]) -> tuple[str, ...] | None:
@@ -340,5 +347,6 @@ def _port_event(port: Port) -> dict[str, Any]:
             else base64.b64encode(droplet.user_data).decode("ascii"),
             "maintenance_event": droplet.maintenance_event,
             "formats": None if droplet.formats is None else list(droplet.formats),
+            "metadata_options": access.told(droplet.options),
         },
     }

@@ -26,9 +26,14 @@ def port(
     user_data_base64=None,
     maintenance_event=None,
     formats=None,
+    metadata_options=None,
+    binding=None,
     **metadata,
 ):
-    """One port as the stream shows it; with a `droplet_id`, a droplet that says who it is."""
+    """One port as the stream shows it; with a `droplet_id`, a droplet that says who it is.
+
+    `binding` is the generation of the binding, the droplet's id if it does not matter.
+    """
     droplet = None
     if droplet_id is not None:
         whole = {"droplet_id": droplet_id, "hostname": f"host-{droplet_id}", "region": "nyc3"}
@@ -39,13 +44,15 @@ def port(
         }
         if formats is not None:
             droplet["formats"] = formats
+        if metadata_options is not None:
+            droplet["metadata_options"] = metadata_options
     return {
         "ofport": ofport,
         "name": name or f"tap{ofport}",
         "hv_local_ip": address,
         "droplet_id": droplet_id,
         "state": "unregistered" if droplet_id is None else "serving",
-        "binding": None if droplet_id is None else droplet_id,
+        "binding": binding or droplet_id,
         "droplet": droplet,
     }
 

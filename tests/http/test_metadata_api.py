@@ -242,7 +242,6 @@ def test_no_header_is_needed_and_none_matters(server, path):
         "Accept-Encoding: identity;q=0",
         "Range: bytes=0-1",
         "Metadata-Flavor: Google",
-        "X-aws-ec2-metadata-token: x",
         "Authorization: DOMETADATA x",
         "If-Modified-Since: Sat, 29 Oct 2030 19:43:31 GMT",
         "Cookie: a=b",

@@ -15,6 +15,7 @@ from tests.http.rest_harness import DPID, DPID_TEXT, RestController, droplet, wa
 
 ADDRESS = "100.127.0.5"
 OTHER = "100.127.0.6"
+FORMATS = ["digitalocean", "ec2", "openstack"]
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +48,7 @@ def service(rest, tmp_path_factory):
     made.stop()
 
 
-def ask(service, path, address=ADDRESS, method="GET", body=b""):
+def ask(service, path, address=ADDRESS, method="GET", body=b"", **headers):
     """One request: (status, headers, body)."""
     path, _, query = path.partition("?")
     environ = {
@@ -59,6 +60,7 @@ def ask(service, path, address=ADDRESS, method="GET", body=b""):
         "CONTENT_TYPE": "application/json; charset=utf-8",
         "CONTENT_LENGTH": str(len(body)),
         "wsgi.input": io.BytesIO(body),
+        **{f"HTTP_X_METADATA_{name}": value for name, value in headers.items()},
     }
     started = []
     answer = service.application(environ, lambda *given: started.extend(given))
@@ -112,3 +114,28 @@ def test_formats_are_the_registrys_to_say(service, rest):
     assert ask(service, "/latest/meta-data/instance-id", OTHER)[2] == b"i-00000008"
     assert ask(service, "/metadata/v1/id", OTHER)[0] == 404
     assert ask(service, "/openstack/")[0] == 404
+
+
+def test_metadata_options_are_the_registrys_to_say(service, rest):
+    def status(**headers):
+        return ask(service, "/openstack/latest/meta_data.json", OTHER, **headers)[0]
+
+    def put(**options):
+        return rest.put(8, {**droplet("tap8"), "formats": FORMATS, "metadata_options": options})
+
+    put(http_tokens="required")
+    wait_until(lambda: status() == 401, "a token is required")
+    token = ask(service, "/metadata/v1/token", OTHER, "PUT", TOKEN_TTL_SECONDS="60")[2].decode()
+    assert status(TOKEN=token) == 200
+    put(http_endpoint="disabled", http_put_response_hop_limit=1)
+    wait_until(lambda: status() == 403, "the endpoint is disabled")
+    assert status(TOKEN=token) == 403
+    assert rest.get("/v1/droplets/8").json["metadata_options"] == {
+        "http_tokens": "optional",
+        "http_endpoint": "disabled",
+        "http_put_response_hop_limit": 1,
+    }
+    put()
+    wait_until(lambda: status() == 200, "the defaults")
+    assert status(TOKEN=token) == 200, "a new record is no new binding"
+    assert status(TOKEN="x" * 56) == 401

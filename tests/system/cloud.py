@@ -58,12 +58,21 @@ class Rest:
         return answer.status, json.loads(text) if text else None
 
     def put(
-        self, droplet_id: int, port: str, mac: str, served: dict[str, object] | None = None
+        self,
+        droplet_id: int,
+        port: str,
+        mac: str,
+        served: dict[str, object] | None = None,
+        **options: object,
     ) -> None:
-        """Register a droplet with one port, or replace it; `served` instead of the usual."""
+        """Register a droplet with one port, or replace it; `served` instead of the usual.
+
+        `options` are its metadata options.
+        """
         document = {
             "ports": [{"name": port, "mac": mac}],
             "metadata": metadata(droplet_id) if served is None else served,
+            "metadata_options": options,
         }
         status, answer = self.call("PUT", f"/v1/droplets/{droplet_id}", document)
         assert status in (HTTPStatus.OK, HTTPStatus.CREATED), answer

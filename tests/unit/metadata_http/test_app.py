@@ -1,11 +1,13 @@
 """The WSGI callable: environ in, answer out, and what it remembers in between."""
 
 import logging
+import threading
 from collections import Counter
 
 import pytest
 
-from metadata_http.app import Application, clock
+from metadata_http.access import NoSessions
+from metadata_http.app import ANSWERED_LATER, LATER, Application, clock
 from metadata_http.lease import Lease
 from metadata_http.view import Following, advance
 
@@ -19,13 +21,13 @@ BEGIN = {
 FOREVER = Lease(float("inf"))
 
 
-def port_event(droplet_id=7, metadata=None, revision=1):
+def port_event(droplet_id=7, metadata=None, revision=1, options=None):
     port = {
         "ofport": 602,
         "name": "tap7",
         "hv_local_ip": "100.127.2.90",
         "droplet_id": droplet_id,
-        "droplet": {"metadata": metadata or {"hostname": "h"}},
+        "droplet": {"metadata": metadata or {"hostname": "h"}, "metadata_options": options},
     }
     return {"event": "port", "revision": revision, "port": port}
 
@@ -127,6 +129,103 @@ def test_a_fault_of_ours_is_a_500_for_its_droplet_alone(client, caplog):
     assert "droplet 7" in caplog.text
 
 
+REQUIRED = {"http_tokens": "required"}
+DISABLED = {"http_endpoint": "disabled"}
+TOKEN = "HTTP_X_METADATA_TOKEN"
+EC2S_TOKEN = "HTTP_X_AWS_EC2_METADATA_TOKEN"
+
+
+@pytest.mark.parametrize("change", [REQUIRED, DISABLED])
+def test_what_was_prepared_is_not_served_once_more_is_asked_for(client, change):
+    status = {str(REQUIRED): "401 Unauthorized", str(DISABLED): "403 Forbidden"}[str(change)]
+    paths = ("/metadata/v1/id", "/metadata/v1", "/metadata/v1.json")
+    for path in paths:
+        client(path)
+    client.application.publish(view_of(port_event(options=change)), FOREVER)
+    for path in (*paths, "/nowhere", "/v1/appkey/x"):
+        for method in ("GET", "HEAD"):
+            assert client(path, method=method)[0] == status
+    client.application.publish(view_of(port_event()), FOREVER)
+    assert client()[0] == "200 OK"
+
+
+@pytest.mark.parametrize("name", [TOKEN, EC2S_TOKEN])
+def test_what_is_prepared_is_not_for_who_shows_a_bad_token(client, name):
+    client()
+    assert client(**{name: "bad"})[0] == "401 Unauthorized"
+    assert client(**{name: ""})[0] == "401 Unauthorized"
+    assert client()[0] == "200 OK"
+
+
+@pytest.mark.parametrize("name", [TOKEN, EC2S_TOKEN])
+def test_nothing_that_a_token_opened_is_remembered(client, name):
+    client.application.sessions = OneGoodToken()
+    client.application.publish(view_of(port_event(options=REQUIRED)), FOREVER)
+    for _ in range(3):
+        assert client(**{name: "good"})[0] == "200 OK"
+        assert client()[0] == "401 Unauthorized"
+    assert client.application.state[0].ports[602].droplet.prepared == {}
+
+
+class OneGoodToken(NoSessions):
+    def opens(self, token, binding):
+        return token == "good"
+
+
+def test_requests_without_a_token_are_counted_where_they_are_answered(client):
+    counted = Counter()
+    client.application.without_token = lambda droplet_id: counted.update([droplet_id])
+    client.application.sessions = OneGoodToken()
+    for n, request in enumerate(
+        [
+            {},
+            {},  # the second is answered from memory
+            {"method": "HEAD"},
+            {"path": "/nowhere"},
+            {"path": "/metadata/v1"},
+            {"path": "/v1/appkey/x", "method": "POST"},
+            {"path": "/metadata/v1.json", "method": "PATCH"},
+            {"path": "/metadata/v1/id?wait_for_change=true&timeout_sec=0"},
+        ],
+        start=1,
+    ):
+        client(**request)
+        assert counted == {7: n}, request
+    for request in (
+        {TOKEN: "good"},
+        {TOKEN: "bad"},
+        {"path": "/metadata/v1/token", "method": "PUT"},
+        {"path": "/metadata/v1/token"},
+        {"method": "DELETE"},
+        {"HTTP_VIA": "x"},
+        {"peer": "100.127.0.1"},
+        {"peer": "10.0.0.1"},
+    ):
+        client(**request)
+    assert counted == {7: 8}
+    for options in (REQUIRED, DISABLED):
+        client.application.publish(view_of(port_event(options=options)), FOREVER)
+        client()
+    assert counted == {7: 8}
+
+
+def test_a_wait_ends_with_401_when_a_token_is_required_meanwhile(client):
+    answers, came = [], threading.Event()
+
+    def answer(status, headers, body):
+        answers.append((status, body))
+        came.set()
+
+    later = {LATER: answer}
+    path = "/metadata/v1/hostname?wait_for_change=true"
+    environ = {"REMOTE_ADDR": "100.127.2.90", "REQUEST_METHOD": "GET", "HTTP_HOST": "h"}
+    environ |= {"PATH_INFO": path.partition("?")[0], "QUERY_STRING": path.partition("?")[2]}
+    assert client.application(environ | later, None) is ANSWERED_LATER
+    client.application.publish(view_of(port_event(options=REQUIRED)), FOREVER)
+    assert came.wait(20)
+    assert answers == [(401, b"401 Unauthorized")]
+
+
 def test_an_odd_request_is_one_line_with_the_guests_words_quoted(client, caplog):
     caplog.set_level(logging.INFO)
     client("/no\nwhere" + "x" * 9999)
@@ -135,6 +234,13 @@ def test_an_odd_request_is_one_line_with_the_guests_words_quoted(client, caplog)
     assert "404 to 100.127.2.90 (droplet 7, port tap7)" in line
     assert "\n" not in line
     assert len(line) < 400
+
+
+def test_the_log_tells_that_an_endpoint_is_disabled(client, caplog):
+    caplog.set_level(logging.INFO)
+    client.application.publish(view_of(port_event(options=DISABLED)), FOREVER)
+    client()
+    assert "403 to 100.127.2.90 (droplet 7, port tap7, http_endpoint disabled)" in caplog.text
 
 
 def test_an_ordinary_request_is_no_event(client, caplog):

@@ -63,6 +63,16 @@ def test_only_its_owner_may_read_it(journal):
     assert stat.S_IMODE(journal.path.stat().st_mode) == 0o600
 
 
+def test_a_file_of_another_version_is_passed_over(journal):
+    """The first version's did not have the metadata options."""
+    journal.rewrite(view(port_line(1)), LEASE)
+    lines = journal.path.read_bytes()
+    assert lines.count(b'"version":2') == 1
+    for version in (b"1", b"3", b'"2"'):
+        journal.path.write_bytes(lines.replace(b'"version":2', b'"version":' + version))
+        assert loaded(journal) == (None, Lease())
+
+
 def test_changes_are_there_before_anything_is_confirmed(journal):
     journal.rewrite(view(), LEASE)
     changed = view(port_line(2))

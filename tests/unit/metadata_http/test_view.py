@@ -4,6 +4,7 @@ import base64
 
 import pytest
 
+from metadata_http.access import Options
 from metadata_http.identity import Verdict, identify
 from metadata_http.view import EventError, Following, advance, snapshot, taken_away
 
@@ -122,6 +123,8 @@ def test_prepared_answers_live_as_long_as_the_binding_and_its_document():
         {"user_data_base64": "AA=="},
         {"maintenance_event": "live_migrate"},
         {"formats": ["ec2"]},
+        {"metadata_options": {"http_tokens": "required"}},
+        {"metadata_options": {"http_endpoint": "disabled"}},
         {"droplet_id": 8},
         {"binding": 2},
         {"name": "tap8"},
@@ -161,8 +164,16 @@ def test_event_and_formats(given, event, formats):
     assert (droplet.maintenance_event, droplet.formats) == (event, formats)
 
 
+def test_metadata_options():
+    given = {"http_tokens": "required", "http_endpoint": "disabled"}
+    droplet = synced(put(10, metadata_options=given)).view.ports[602].droplet
+    assert droplet.options == Options(token_required=True, endpoint_enabled=False)
+    assert synced(put(10)).view.ports[602].droplet.options == Options()
+
+
 def test_snapshot_rebuilds_the_view():
     view = synced(
+        put(10, ofport=4, address="100.127.0.4", metadata_options={"http_tokens": "required"}),
         put(10, user_data_base64="AAA="),
         put(10, ofport=3, address="100.127.0.3", formats=["ec2"], maintenance_event="live_migrate"),
         put(10, ofport=1, address=None, droplet_id=None, name="uplink", binding=None),
@@ -210,6 +221,9 @@ def test_a_change_without_a_view_is_the_controllers_fault(event):
         {"maintenance_event": ["secret"]},
         {"formats": "secret"},
         {"formats": [1]},
+        {"metadata_options": "secret"},
+        {"metadata_options": {"http_tokens": "secret"}},
+        {"metadata_options": {"http_endpoint": ["secret"]}},
     ],
 )
 def test_one_bad_record_costs_its_own_port_only(bad):
