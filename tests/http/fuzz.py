@@ -17,7 +17,7 @@ SECRET = "secret of droplet {}"
 LEAVES = {b"id": b"7889371", b"hostname": b"host-7889371", b"region": b"nyc3"}
 
 # Every status docs/metadata-http.md has. 500 is none of them.
-DOCUMENTED = {200, 202, 301, 304, 400, 403, 404, 405, 408, 413, 415, 429, 431, 503}
+DOCUMENTED = {200, 202, 301, 304, 400, 401, 403, 404, 405, 408, 413, 415, 429, 431, 503}
 
 # Megabytes are the table's own to send.
 _SEEDS = [case for case in TABLE if len(case.sent) < 10_000]
