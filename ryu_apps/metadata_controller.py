@@ -31,6 +31,7 @@ from ryu_apps.northbound.tokens import Tokens, TokensRefused
 from ryu_apps.registry.completion import Defaults
 from ryu_apps.settings import RestSettings, SettingsError, read_settings, require_protected
 from ryu_apps.southbound import meters
+from ryu_apps.southbound.interrupt import interrupt_main
 from ryu_apps.southbound.listeners import end_with_listener, listen_alone
 from ryu_apps.southbound.news import (
     BarrierDone,
@@ -88,6 +89,7 @@ class MetadataController(app_manager.RyuApp):
     def start(self) -> None:
         """Ryu calls this when all applications are there."""
         super().start()
+        interrupt_main()
         self._endless = (
             hub.spawn(self._switchboard.forget_lapsed_servers),
             hub.spawn(end_with_listener, raise_error=True),
