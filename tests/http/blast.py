@@ -1,4 +1,4 @@
-"""A droplet at full blast: `python blast.py PORT ADDRESS CONNECTIONS`, until killed.
+"""A droplet at full blast: `python blast.py HOST PORT ADDRESS CONNECTIONS`, until killed.
 
 Each connection sends fifty requests in one packet whenever it may, and is made anew when it ends.
 It is as nice as can be: what it takes from others is to be the server's doing, not the scheduler's.
@@ -12,7 +12,7 @@ import sys
 REQUESTS = b"GET /metadata/v1/id HTTP/1.1\r\nHost: m\r\n\r\n" * 50
 
 
-def blast(port: int, address: str, number: int) -> None:
+def blast(server: tuple[str, int], address: str, number: int) -> None:
     """Never returns."""
     selector = selectors.DefaultSelector()
 
@@ -20,7 +20,7 @@ def blast(port: int, address: str, number: int) -> None:
         made = socket.socket()
         made.setblocking(False)
         made.bind((address, 0))
-        made.connect_ex(("127.0.0.1", port))
+        made.connect_ex(server)
         selector.register(made, selectors.EVENT_READ | selectors.EVENT_WRITE)
 
     for _ in range(number):
@@ -47,4 +47,4 @@ def _talk(connection: socket.socket, events: int) -> bool:
 
 if __name__ == "__main__":
     os.nice(19)
-    blast(int(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
+    blast((sys.argv[1], int(sys.argv[2])), sys.argv[3], int(sys.argv[4]))

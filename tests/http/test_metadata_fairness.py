@@ -208,31 +208,30 @@ def test_a_new_document_of_the_same_droplet_ends_nothing(server, controller):
 
 @pytest.mark.slow
 def test_one_droplet_at_full_blast_leaves_the_others_their_time(tmp_path):
-    """In one run with the limits and without: what another waits, by the middle and the end.
+    """In one run with the limits and without: what another waits in the middle of its waits.
 
-    On a busy machine with two processors the middle was 1.0 times the quiet one's with the limits
-    and 18 times without, the 99th percentile 18 ms and 219 ms.
+    On a busy machine with two processors it was 1.0 times the quiet one's with the limits and 18
+    times without. The 99th percentile is looked at through the datapath, in tests/system.
     """
     with_limits = waited(tmp_path / "with")
     none = {"rate_limit": 0, "max_connections_per_droplet": 16000}
     without = waited(tmp_path / "without", **none)
-    assert with_limits["blast"][0] < 6 * with_limits["quiet"][0], (with_limits, without)
-    assert without["blast"][0] > 2 * with_limits["blast"][0], (with_limits, without)
-    assert without["blast"][1] > with_limits["blast"][1], (with_limits, without)
+    assert with_limits["blast"] < 6 * with_limits["quiet"], (with_limits, without)
+    assert without["blast"] > 2 * with_limits["blast"], (with_limits, without)
 
 
 def waited(folder, **options):
-    """Median and 99th percentile of seconds OTHER waits, while it is quiet and during a blast."""
+    """The median of seconds OTHER waits, while it is quiet and during a blast."""
     folder.mkdir()
     droplets = (port(602, DROPLET, 7), port(603, OTHER, 8))
     with serving(folder, *droplets, **options) as server:
-        found = {"quiet": percentiles(server)}
+        found = {"quiet": middle(server)}
         script = Path(__file__).with_name("blast.py")
-        command = [sys.executable, str(script), str(server.port), DROPLET, "100"]
+        command = [sys.executable, str(script), "127.0.0.1", str(server.port), DROPLET, "100"]
         with subprocess.Popen(command) as blast:
             try:
                 wait_until(lambda: answers(server) > 1500, "the blast to have spent its burst")
-                found["blast"] = percentiles(server)
+                found["blast"] = middle(server)
             finally:
                 blast.kill()
     return found
@@ -246,11 +245,11 @@ def answers(server):
     return sum(map(float, found))
 
 
-def percentiles(server, times=300):
+def middle(server, times=300):
     took = []
     for _ in range(times):
         begin = time.perf_counter()
         assert server.get(ID, OTHER)[0] == 200
         took.append(time.perf_counter() - begin)
     took.sort()
-    return took[times // 2], took[times * 99 // 100]
+    return took[times // 2]
