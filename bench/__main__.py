@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-BENCHES = ("http_servers", "one_port", "start_up", "registry")
+BENCHES = ("http_servers", "one_port", "connect", "start_up", "registry")
 
 
 def main(names: list[str]) -> int:

@@ -102,6 +102,18 @@ class Site:
             process.kill()
             process.wait()
 
+    def wait_until_listening(self) -> None:
+        """Wait until the controller takes switches."""
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            try:
+                socket.create_connection(("127.0.0.1", self.openflow), 1).close()
+            except OSError:
+                time.sleep(0.1)
+            else:
+                return
+        raise RuntimeError(f"the controller does not listen:\n{self.log.read_text()[-4000:]}")
+
     def connect(self) -> None:
         """Let the bridge follow the controller from now on."""
         self.ovs.run(
@@ -201,21 +213,9 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"\nConnect to in-sync, one bridge, {chosen.droplets} droplets", flush=True)
         site.make_bridge()
         with site.controller():
-            _until_listening(site)
+            site.wait_until_listening()
             site.register()
         measure(site, chosen.rounds, chosen.singles)
-
-
-def _until_listening(site: Site) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        try:
-            socket.create_connection(("127.0.0.1", site.openflow), 1).close()
-        except OSError:
-            time.sleep(0.1)
-        else:
-            return
-    raise RuntimeError(f"the controller does not listen:\n{site.log.read_text()[-4000:]}")
 
 
 if __name__ == "__main__":

@@ -35,6 +35,8 @@ from ryu_apps.southbound.interrupt import interrupt_main
 from ryu_apps.southbound.listeners import end_with_listener, listen_alone
 from ryu_apps.southbound.news import (
     BarrierDone,
+    FlowChanges,
+    FlowCount,
     FlowList,
     MeterLimit,
     MeterList,
@@ -42,6 +44,7 @@ from ryu_apps.southbound.news import (
     PortNews,
     Refusal,
 )
+from ryu_apps.southbound.raw import is_flow_monitor
 from ryu_apps.southbound.readback import refusal_reason, switch_port
 from ryu_apps.southbound.switchboard import Switchboard
 from ryu_apps.store import open_store
@@ -138,6 +141,16 @@ class MetadataController(app_manager.RyuApp):
         msg = event.msg
         found = tuple(meters.meters(msg))
         self._switchboard.deliver(msg.datapath, MeterList(msg.xid, found, _more(msg)))
+
+    @set_ev_cls(ofp_event.EventOFPAggregateStatsReply, MAIN_DISPATCHER)
+    def _flow_count(self, event: ofp_event.EventOFPAggregateStatsReply) -> None:
+        msg = event.msg
+        self._switchboard.deliver(msg.datapath, FlowCount(msg.xid, msg.body.flow_count))
+
+    @set_ev_cls(ofp_event.EventOFPExperimenterStatsReply, MAIN_DISPATCHER)
+    def _flow_changes(self, event: ofp_event.EventOFPExperimenterStatsReply) -> None:
+        if is_flow_monitor(event.msg.buf):
+            self._switchboard.deliver(event.msg.datapath, FlowChanges(event.msg.buf))
 
     @set_ev_cls(ofp_event.EventOFPBarrierReply, MAIN_DISPATCHER)
     def _barrier_reply(self, event: ofp_event.EventOFPBarrierReply) -> None:

@@ -276,6 +276,11 @@ class Bridge:
         if self._shared_coming:
             self._moved.add(SHARED_OFPORT)
 
+    @property
+    def moved(self) -> bool:
+        """Whether any port has moved since then."""
+        return bool(self._moved)
+
     def cookie_at(self, ofport: int) -> int | None:
         """The cookie under which the switch should have flows of this ofport."""
         if ofport == SHARED_OFPORT:

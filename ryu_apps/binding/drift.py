@@ -103,10 +103,12 @@ class Watch:
 
 @dataclass(frozen=True, slots=True)
 class DriftView:
-    """What `GET /v1/switches` tells: flows mended so far, and of the last time when and why."""
+    """What `GET /v1/switches` tells: flows mended so far, and of the last time when and why.
+
+    `last_at` is in seconds since 1970.
+    """
 
     repaired: int = 0
-    contested: bool = False
     last_reason: str | None = None
     last_at: float | None = None
 
@@ -157,6 +159,6 @@ class Repairs:
             f"repair waits {max(0.0, self.next(now) - now):.0f} s"
         )
 
-    def view(self, now: float) -> DriftView:
-        """All of it as a value."""
-        return DriftView(self.repaired, self.contested(now), self._last_reason, self._last_at)
+    def view(self) -> DriftView:
+        """What readers see of it."""
+        return DriftView(self.repaired, self._last_reason, self._last_at)

@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 from typing import Protocol
 
 from ryu_apps.binding.bridge import Bridge
+from ryu_apps.binding.drift import Repairs
 from ryu_apps.binding.feed import PortFeed
 from ryu_apps.binding.followers import Followers, TooMany
 from ryu_apps.binding.port import Denied, Lobby, Nobody, SwitchPort, Tenant, Wanted
@@ -33,7 +34,8 @@ class Switch:
     """One switch, from its first connection in this controller's life on.
 
     `host` is the address it connects from; `bridge` is there while it is connected. `port_names`
-    are those last seen on it.
+    are those last seen on it; `foreign` warns of flows of others; `repairs` are those of all its
+    connections.
     """
 
     dpid: int
@@ -45,6 +47,8 @@ class Switch:
     state: SwitchState = SwitchState.DISCONNECTED
     reason: str | None = None
     warnings: tuple[str, ...] = ()
+    foreign: tuple[str, ...] = ()
+    repairs: Repairs = field(default_factory=Repairs)
     port_names: set[str] = field(default_factory=set)
 
     def view(self) -> SwitchView:
@@ -59,7 +63,12 @@ class Switch:
             serving=sum(port.state is PortState.SERVING for port in ports),
             flows=self.bridge.flow_count if self.bridge else 0,
             hv_local_subnet=str(self.settings.addressing.hv_local_subnet),
-            warnings=(*self.warnings, *(self.bridge.meters.warnings if self.bridge else ())),
+            warnings=(
+                *self.warnings,
+                *self.foreign,
+                *(self.bridge.meters.warnings if self.bridge else ()),
+            ),
+            drift=self.repairs.view(),
         )
 
 

@@ -58,6 +58,24 @@ class Difference:
         """How many flows are wrong."""
         return len(self.missing) + len(self.stale) + self.strays
 
+    def plus(self, other: "Difference") -> "Difference":
+        """Both together, of different ports; only counts and `text` make sense of it."""
+        return Difference(
+            self.missing + other.missing,
+            self.changed + other.changed,
+            self.stale + other.stale,
+            self.strays + other.strays,
+        )
+
+    def text(self) -> str:
+        """For people: how many flows of which fault."""
+        counts = (
+            (len(self.missing) - self.changed, "missing"),
+            (self.changed, "changed"),
+            (len(self.stale) + self.strays, "too many"),
+        )
+        return ", ".join(f"{count} {what}" for count, what in counts if count) or "nothing"
+
     def and_strays(self, count: int) -> "Difference":
         """The same with so many more flows that are under a cookie nobody has."""
         return replace(self, strays=self.strays + count)

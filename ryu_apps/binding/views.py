@@ -1,7 +1,9 @@
 """What readers outside the core may see of switches and ports: values, no behaviour."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+
+from ryu_apps.binding.drift import DriftView
 
 
 class PortState(StrEnum):
@@ -62,3 +64,4 @@ class SwitchView:
     flows: int
     hv_local_subnet: str
     warnings: tuple[str, ...] = ()
+    drift: DriftView = field(default_factory=DriftView)

@@ -24,6 +24,14 @@ class BatchCounts(TypedDict):
     replaced: int
 
 
+class Drift(TypedDict):
+    """What others did to our flows: flows mended, and of the last time why and when (RFC 3339)."""
+
+    repaired: int
+    last_reason: str | None
+    last_at: str | None
+
+
 class Switch(TypedDict):
     """A switch that is or was connected. `flows` counts ours, `serving` the ports served."""
 
@@ -32,6 +40,7 @@ class Switch(TypedDict):
     state: Literal["in-sync", "syncing", "disconnected", "refused"]
     reason: str | None
     warnings: list[str]
+    drift: Drift
     ports: int
     serving: int
     flows: int

@@ -4,13 +4,15 @@ The registry of collectors is our own, so that tests and others in the process d
 the library's global one; the controller may add its collectors to `collectors`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
 
 from ryu_apps.northbound.context import Places
 from ryu_apps.northbound.registry import Registry
@@ -18,6 +20,21 @@ from ryu_apps.northbound.watch import Switchboard, Watchers
 
 _METHODS = frozenset({"GET", "HEAD", "PUT", "POST", "PATCH", "DELETE"})
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
+
+
+class _Drift(Collector):
+    """What others did to our flows, by switch."""
+
+    def __init__(self, switches: Switchboard) -> None:
+        self._switches = switches
+
+    def collect(self) -> Iterable[Metric]:
+        """Read when somebody looks."""
+        text = "Flows mended after others changed or deleted them"
+        family = CounterMetricFamily("ovs_metadata_flows_repaired", text, labels=["dpid"])
+        for view in self._switches.switches():
+            family.add_metric([f"{view.dpid:016x}"], view.drift.repaired)
+        yield family
 
 
 class Metrics:
@@ -66,6 +83,7 @@ class Metrics:
         for name, text in counts.items():
             gauge = Gauge(f"ovs_metadata_{name}", text, registry=self.collectors)
             gauge.set_function(partial(_count, watchers.switchboard, name))
+        self.collectors.register(_Drift(watchers.switchboard))
 
     def exposition(self) -> tuple[bytes, str]:
         """The text to serve and its content type."""

@@ -200,6 +200,9 @@ SCHEMAS: Json = {
             "state": {"enum": list(SwitchState)},
             "reason": _TEXT_OR_NULL,
             "warnings": {"type": "array", "items": _TEXT},
+            "drift": _object(
+                {"repaired": _COUNT, "last_reason": _TEXT_OR_NULL, "last_at": _TEXT_OR_NULL}
+            ),
             "ports": _COUNT,
             "serving": _COUNT,
             "flows": _COUNT,

@@ -1,6 +1,7 @@
 """The calls under /v1/switches: what the controller's core says of switches, ports and servers."""
 
 import re
+from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -161,11 +162,23 @@ def _switch_entry(view: SwitchView) -> dict[str, Any]:
         "state": view.state,
         "reason": view.reason,
         "warnings": list(view.warnings),
+        "drift": {
+            "repaired": view.drift.repaired,
+            "last_reason": view.drift.last_reason,
+            "last_at": _timestamp(view.drift.last_at),
+        },
         "ports": view.ports,
         "serving": view.serving,
         "flows": view.flows,
         "hv_local_subnet": view.hv_local_subnet,
     }
+
+
+def _timestamp(at: float | None) -> str | None:
+    """RFC 3339, in UTC and to the second."""
+    if at is None:
+        return None
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _port_entry(view: PortView) -> dict[str, Any]:

@@ -165,10 +165,21 @@ def bundle_control(datapath: ProtocolDesc, bundle_id: int, kind: int) -> parser.
     return parser.ONFBundleCtrlMsg(datapath, bundle_id, kind, BUNDLE_FLAGS, [])
 
 
-def flows_request(datapath: ProtocolDesc, cookie: int, mask: int) -> parser.OFPFlowStatsRequest:
+def flows_request(
+    datapath: ProtocolDesc, cookie: int, mask: int, table: int = ofp.OFPTT_ALL
+) -> parser.OFPFlowStatsRequest:
     """Ask for every flow whose cookie equals `cookie` under `mask`."""
     return parser.OFPFlowStatsRequest(
-        datapath, 0, ofp.OFPTT_ALL, ofp.OFPP_ANY, ofp.OFPG_ANY, cookie, mask, parser.OFPMatch()
+        datapath, 0, table, ofp.OFPP_ANY, ofp.OFPG_ANY, cookie, mask, parser.OFPMatch()
+    )
+
+
+def count_request(
+    datapath: ProtocolDesc, cookie: int, mask: int, table: int = ofp.OFPTT_ALL
+) -> parser.OFPAggregateStatsRequest:
+    """Ask how many such flows there are."""
+    return parser.OFPAggregateStatsRequest(
+        datapath, 0, table, ofp.OFPP_ANY, ofp.OFPG_ANY, cookie, mask, parser.OFPMatch()
     )
 
 

@@ -52,6 +52,21 @@ class MeterList:
 
 
 @dataclass(frozen=True, slots=True)
+class FlowCount:
+    """The answer to a request of ours for how many flows there are."""
+
+    xid: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class FlowChanges:
+    """The flow monitor tells of changes that are not ours: the message as it came."""
+
+    message: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class BarrierDone:
     """The switch has finished everything before the barrier of this xid."""
 

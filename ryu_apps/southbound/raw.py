@@ -47,12 +47,13 @@ def _parse(
             if not flags & ofp.OFPMPF_REPLY_MORE:
                 _expected[datapath].discard(xid)
             return _raw(parser.OFPFlowStatsReply, datapath, msg_len, xid, flags, buf)
-        if kind == ofp.OFPMP_EXPERIMENTER and _is_flow_monitor(buf):
+        if kind == ofp.OFPMP_EXPERIMENTER and is_flow_monitor(buf):
             return _raw(parser.OFPExperimenterStatsReply, datapath, msg_len, xid, flags, buf)
     return _ryu_s_own(datapath, version, msg_type, msg_len, xid, buf)
 
 
-def _is_flow_monitor(buf: bytearray) -> bool:
+def is_flow_monitor(buf: bytes) -> bool:
+    """Whether a multipart reply of an experimenter is an update of a flow monitor."""
     if len(buf) < ofp.OFP_MULTIPART_REPLY_SIZE + _EXPERIMENTER.size:
         return False
     experimenter, kind = _EXPERIMENTER.unpack_from(buf, ofp.OFP_MULTIPART_REPLY_SIZE)

@@ -1,15 +1,22 @@
 """What a switch tells of itself, as values of the core: its ports and our flows on it."""
 
 import struct
+from enum import IntEnum
 
 from ryu.ofproto import ofproto_v1_3 as ofp
-from ryu.ofproto.ofproto_v1_3_parser import OFPErrorMsg, OFPPort
+from ryu.ofproto.ofproto_v1_3_parser import OFPErrorMsg, OFPMatch, OFPPort
 
 from ryu_apps.binding.port import SwitchPort
 from ryu_apps.southbound.encode import Image, image_at
 
 # struct ofp_flow_stats up to its counters: length, table_id, priority and cookie.
 _FLOW_STATS = struct.Struct("!HBx8xH10xQ")
+
+
+# openflow-1.3.h of Open vSwitch: struct onf_flow_update_full up to its match: length, event,
+# priority, table_id and cookie; behind the headers of the reply and of the experimenter.
+_FLOW_UPDATE = struct.Struct("!HH2xH6xBxQ")
+_UPDATES_AT = ofp.OFP_MULTIPART_REPLY_SIZE + ofp.OFP_EXPERIMENTER_MULTIPART_HEADER_SIZE
 
 
 def switch_port(port: OFPPort) -> SwitchPort:
@@ -30,6 +37,44 @@ def flow_images(reply: bytes) -> list[tuple[int, Image]]:
         flows.append((cookie, image_at(reply, match_at, position + length, table, priority)))
         position += length
     return flows
+
+
+class FlowEvent(IntEnum):
+    """openflow-1.3.h of Open vSwitch: enum onf_flow_update_event."""
+
+    ADDED = 0
+    DELETED = 1
+    MODIFIED = 2
+    ABBREVIATED = 3
+
+
+def flow_changes(update: bytes) -> list[tuple[FlowEvent, int, Image]]:
+    """The (event, cookie, image) of each change a flow monitor tells, our own left out.
+
+    The images have no instructions: they are not asked for.
+    """
+    changes = []
+    position, end = _UPDATES_AT, len(update)
+    while position < end:
+        length, kind = struct.unpack_from("!HH", update, position)
+        event = FlowEvent(kind)
+        if event is not FlowEvent.ABBREVIATED:
+            _, _, priority, table, cookie = _FLOW_UPDATE.unpack_from(update, position)
+            match_at = position + _FLOW_UPDATE.size
+            image = image_at(update, match_at, position + length, table, priority)
+            changes.append((event, cookie, image))
+        position += length
+    return changes
+
+
+def match_text(match: bytes) -> str:
+    """OXM fields for people, in Ryu's names."""
+    head = struct.pack("!HH", ofp.OFPMT_OXM, 4 + len(match))
+    try:
+        fields = OFPMatch.parser(head + match + bytes(-(4 + len(match)) % 8), 0)
+    except (KeyError, ValueError, struct.error) as error:  # A field Ryu does not know.
+        return f"match {match.hex()} ({error!r})"
+    return ", ".join(f"{name}={value}" for name, value in fields.items()) or "any packet"
 
 
 def refusal_reason(error: OFPErrorMsg) -> str:

@@ -96,12 +96,19 @@ class Sender:
         self._barriers: dict[int, _Sent] = {}
         self._under_way: list[_Sent] = []
         self._bundle_id = 0
+        self._probes: set[int] = set()
         self._buffer = bytearray()
 
     @property
     def busy(self) -> bool:
         """Whether a transaction is under way."""
         return bool(self._under_way)
+
+    def probe(self) -> None:
+        """Find out whether the switch has bundles, by an empty one; a refusal comes back soon."""
+        self._bundle_id = self._bundle_id % _MAX_XID + 1
+        for kind in (ofp.ONF_BCT_OPEN_REQUEST, ofp.ONF_BCT_DISCARD_REQUEST):
+            self._probes.add(self._now(encode.bundle_control, self._bundle_id, kind))
 
     def send(self, transaction: Transaction) -> None:
         """Begin the transaction."""
@@ -127,6 +134,9 @@ class Sender:
 
     def refused(self, xid: int, reason: str) -> bool:
         """The switch refused a message; False if it is none of ours."""
+        if xid in self._probes:
+            self.bundles = False
+            return True
         for sent in self._under_way:
             for first, owners in sent.ranges:
                 index = (xid - first) & _MAX_XID
@@ -278,11 +288,13 @@ class Sender:
         sent.ranges.append((first, owners))
         return first
 
-    def _now(self, make: Callable[..., MsgBase], *arguments: int) -> None:
+    def _now(self, make: Callable[..., MsgBase], *arguments: int) -> int:
+        """Send a message of its own; returns its xid."""
         message = make(self._datapath, *arguments)
         self._datapath.set_xid(message)
         self._write_message(message)
         self._flush()
+        return message.xid
 
     def _write_message(self, message: MsgBase) -> None:
         message.serialize()

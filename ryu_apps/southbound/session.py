@@ -25,10 +25,13 @@ from ryu_apps.binding.views import SwitchState
 from ryu_apps.pipeline.layout import CookieMark
 from ryu_apps.southbound import encode, meters
 from ryu_apps.southbound.forms import Codec
+from ryu_apps.southbound.inspecting import Inspector
 from ryu_apps.southbound.news import (
     Acknowledged,
     BarrierDone,
     Closed,
+    FlowChanges,
+    FlowCount,
     FlowList,
     MeterLimit,
     MeterList,
@@ -90,6 +93,7 @@ class Session:
             self._failed,
             self._meters_refused,
         )
+        self._inspector = Inspector(datapath, switch, self._codec)
         self._thread = hub.spawn(self._run)
 
     def deliver(self, news: object) -> None:
@@ -121,6 +125,7 @@ class Session:
     def _run(self) -> None:
         try:
             self._take_over()
+            self._inspector.start()
             while True:
                 self._flush_out()
                 self._handle(self._next())
@@ -133,9 +138,11 @@ class Session:
             self.datapath.close()
 
     def _next(self) -> object:
-        """The next news; Acknowledged now and then while leases may run out."""
+        """The next news; Acknowledged now and then while leases may run out or checks are due."""
+        waits = [self._inspector.wait() if self.bridge is not None else None]
+        waits.append(LEASE_CHECK if self.awaits_acknowledgement else None)
         try:
-            news = self._inbox.get(timeout=LEASE_CHECK if self.awaits_acknowledgement else None)
+            news = self._inbox.get(timeout=min((w for w in waits if w is not None), default=None))
         except hub.QueueEmpty:
             return Acknowledged()
         if isinstance(news, Closed):
@@ -151,9 +158,10 @@ class Session:
         transaction = bridge.take()
         if transaction is not None:
             self._send(transaction)
+        self._inspector.poll(bridge)
         busy = self._sender.busy or bridge.awaits_acknowledgement
         self.switch.state = SwitchState.SYNCING if busy else SwitchState.IN_SYNC
-        self.switch.reason = bridge.shared_failure
+        self.switch.reason = bridge.shared_failure or self.switch.repairs.complaint(monotonic())
         if not busy and self._accepted is not None:
             LOG.info(
                 "switch %016x: in sync %.3f s after it connected, %d flows",
@@ -179,6 +187,12 @@ class Session:
                 self.datapath.send_msg(barrier)
             case Refusal(xid, reason):
                 self._refused(xid, reason)
+            case FlowList():
+                self._inspector.flows(bridge, news)
+            case FlowCount():
+                self._inspector.count(bridge, news)
+            case FlowChanges():
+                self._inspector.changes(bridge, news)
 
     def _bridge(self) -> Bridge:
         if self.bridge is None:
@@ -191,7 +205,10 @@ class Session:
         """Learn what the switch has, keep what is right of it and draft the rest."""
         installed = self._ask_flows()
         table = self._ask_meters()
+        self._sender.probe()
         ports = self._ask_ports()
+        if not self._sender.bundles:
+            LOG.warning("switch %016x: has no bundles; flows change one by one", self.switch.dpid)
         switch = self.switch
         self.bridge = bridge = Bridge(
             switch.settings,
@@ -262,6 +279,8 @@ class Session:
                 yield news
             elif isinstance(news, Refusal) and news.xid == request.xid:
                 raise SwitchFault(f"refused {type(request).__name__}: {news.reason}")
+            elif isinstance(news, Refusal):
+                self._refused(news.xid, news.reason)
 
     def _sight_all(self, bridge: Bridge) -> None:
         names = set(bridge.port_names())
@@ -288,7 +307,7 @@ class Session:
         self._sender.barrier_done(xid)
 
     def _refused(self, xid: int, reason: str) -> None:
-        if not self._sender.refused(xid, reason):
+        if not (self._sender.refused(xid, reason) or self._inspector.refused(xid, reason)):
             LOG.error("switch %016x: refused xid %#x: %s", self.switch.dpid, xid, reason)
 
     def _send(self, transaction: Transaction) -> None:

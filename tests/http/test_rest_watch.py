@@ -290,11 +290,14 @@ def test_the_ports_as_they_are_now(controller, switch):
         "state": "in-sync",
         "reason": None,
         "warnings": [],
+        "drift": {"repaired": 0, "last_reason": None, "last_at": None},
         "ports": 2,
         "serving": 1,
         "flows": 0,
         "hv_local_subnet": "100.127.0.0/16",
     }
+    sample = f'ovs_metadata_flows_repaired_total{{dpid="{DPID_TEXT}"}} 0.0'
+    assert sample in controller.get("/metrics").body.decode()
 
 
 def test_the_stream_ends_when_the_switch_gets_another_feed(controller, switch):

@@ -13,6 +13,7 @@ from ryu_apps.binding.drift import (
     SETTLE,
     WINDOW,
     Check,
+    DriftView,
     Look,
     Repairs,
     Watch,
@@ -88,8 +89,7 @@ class TestRepairs:
             assert repairs.may_repair(now)
             repairs.note(8, "deleted", now, 1.7e9)
         assert not repairs.contested(now)
-        assert repairs.view(now).repaired == 400
-        assert repairs.view(now).last_reason == "deleted"
+        assert repairs.view() == DriftView(400, "deleted", 1.7e9)
 
     def test_a_quarrel_is_said_and_its_repairs_are_ever_rarer(self):
         repairs, now, rounds = Repairs(), T, []
