@@ -5,7 +5,8 @@ In each round: an empty switch connects; the controller is killed and takes the 
 then the very same flows, as `dump-flows` tells them, by one `ovs-ofctl --bundle add-flows`, and
 some of them by one `ovs-ofctl add-flow` each, scaled to all. `python -m bench connect`, or with
 options `python -m bench.connect --droplets 1000 --rounds 1`. The controller's own figures are those
-of its log: from the accepted connection to the last acknowledged bundle.
+of its log: from the accepted connection to the last acknowledged bundle. Without meters, which
+`ovs-ofctl` could put into no bundle.
 """
 
 import argparse
@@ -40,7 +41,7 @@ def free_port() -> int:
 class Site:
     """A bridge with its ports, a registry with their droplets."""
 
-    def __init__(self, ovs: DummyOvs, droplets: int) -> None:
+    def __init__(self, ovs: DummyOvs, droplets: int, *, meter_pps: int = 0) -> None:
         self.ovs = ovs
         self.droplets = droplets
         self.openflow, self.rest = free_port(), free_port()
@@ -56,6 +57,7 @@ class Site:
                 "metadata": {
                     "state_dir": ovs.directory / "state",
                     "ovsdb": f"unix:{ovs.directory / 'db.sock'}",
+                    "meter_pps": meter_pps,
                 },
             },
         )

@@ -57,6 +57,12 @@ def flows(stage: Stage) -> list[str]:
     return sorted(stage.host.ovs.dump_flows(BRIDGE))
 
 
+def meters(stage: Stage) -> list[str]:
+    """All meters."""
+    told = stage.host.ovs.ofctl("-OOpenFlow13", "dump-meters", BRIDGE)
+    return sorted(line for line in told.splitlines() if line.startswith("meter="))
+
+
 def durations(stage: Stage) -> dict[str, tuple[float, int]]:
     """Of each flow the seconds it has been there and the packets it has seen."""
     told = {}
@@ -149,6 +155,19 @@ def test_a_flow_of_ours_that_others_replace_comes_back(
     stage.host.ovs.ofctl("add-flow", BRIDGE, f"cookie=0xf00,{match},actions=drop")
     mended(stage, whole, since)
     probers[next(iter(stage.ids))].wait_for(200, 4)
+
+
+def test_lost_meters_come_back_with_the_flows_that_used_them(
+    stage: Stage, probers: dict[str, Prober]
+) -> None:
+    """Open vSwitch deletes with a meter the flows that use it."""
+    whole, since, had = flows(stage), entry(stage)["drift"]["repaired"], meters(stage)
+    assert len(had) == 2
+    stage.host.ovs.ofctl("-OOpenFlow13", "del-meters", BRIDGE)
+    mended(stage, whole, since)
+    assert meters(stage) == had
+    for name in list(stage.ids)[:2]:
+        probers[name].wait_for(200, 4)
 
 
 def test_a_quarrel_is_said_clearly_and_not_fought(stage: Stage, probers: dict[str, Prober]) -> None:
