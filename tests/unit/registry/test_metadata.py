@@ -4,6 +4,8 @@ import copy
 
 import pytest
 
+from metadata_http import document as served_document
+from ryu_apps.registry import completion
 from ryu_apps.registry.completion import Defaults, complete
 from ryu_apps.registry.droplet import read_droplet
 from ryu_apps.registry.faults import InvalidDocument
@@ -288,6 +290,11 @@ def test_keys_are_ordered_as_in_digitaloceans_documents():
     assert list(document["interfaces"]) == ["private", "public"]
     assert list(document["interfaces"]["public"][0]) == ["ipv4", "mac", "type"]
     assert list(document["interfaces"]["public"][0]["ipv4"]) == ["ip_address", "netmask", "gateway"]
+
+
+def test_the_metadata_server_orders_them_alike():
+    """Neither package may import the other, so the order stands in both."""
+    assert served_document._KEY_ORDER == completion._ORDER
 
 
 def test_user_data_that_is_no_text_is_served_as_go_would_write_it():
