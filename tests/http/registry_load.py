@@ -82,6 +82,9 @@ class Client:
         method, path, body, after, statuses = getattr(self, f"_{kind}")()
         self.pending = after
         answer = self.controller.request(method, path, body, on=connection)
+        if kind == "batch" and answer.status == 503 and "Retry-After" in answer.headers:
+            self.pending = None  # as many as there may be were under way; nothing of it happened
+            return
         assert answer.status in statuses, (method, path, answer.status, answer.body)
         if method == "PUT" and kind == "put":
             revision = int(answer.headers["ETag"].strip('"').partition("-")[0])

@@ -393,9 +393,9 @@ def test_the_bridges_dpid_is_in_every_start(make_server, controller):
 
 def test_a_stream_that_has_just_ended_can_still_be_aborted(controller):
     """The thread that stops a server does not know how far the one that follows has come."""
-    ended = Controller(controller.url, lambda: TOKEN).watch(DPID, "a", None)
+    ended = Controller(controller.url, lambda: TOKEN, None).watch(DPID, "a", None)
     ended.close()
     ended.abort()
-    cut = Controller(controller.url, lambda: TOKEN).watch(DPID, "b", None)
+    cut = Controller(controller.url, lambda: TOKEN, None).watch(DPID, "b", None)
     cut._response.connection.sock.close()
     cut.abort()

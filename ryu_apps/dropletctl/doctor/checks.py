@@ -184,11 +184,14 @@ def _routes(facts: Facts) -> Iterator[Finding]:
             )
 
 
+def _has_way(facts: Facts) -> bool:
+    """Whether host-setup has nothing to say of the way that answers take."""
+    missing = {"route", "rule", "link", "address", "port"} & {step.key for step in facts.steps}
+    return not facts.obstacles and not missing
+
+
 def _reply(facts: Facts) -> Iterator[Finding]:
-    ready = not facts.obstacles and not {"route", "rule", "link", "address", "port"} & {
-        step.key for step in facts.steps
-    }
-    if ready and facts.host.reply_device != facts.wanted.port:
+    if _has_way(facts) and facts.host.reply_device != facts.wanted.port:
         yield _fault(
             "reply-route",
             f"an answer from {facts.wanted.metadata_ip} to a droplet would leave by "
@@ -254,6 +257,8 @@ def _server(facts: Facts) -> Iterator[Finding]:
             "it does not know this bridge's droplets",
             f"bridge = {facts.wanted.bridge} in [metadata_http]",
         )
+    elif report.get("unreachable") and not _way_is_whole(facts):
+        return  # what is missing of the way has a finding of its own
     elif not report.get("ready"):
         yield _fault(
             "server",
@@ -270,7 +275,13 @@ def _server(facts: Facts) -> Iterator[Finding]:
         )
 
 
+def _way_is_whole(facts: Facts) -> bool:
+    return _has_way(facts) and facts.host.reply_device == facts.wanted.port
+
+
 def _unready(report: Mapping[str, Any]) -> str:
+    if report.get("unreachable"):
+        return str(report["unreachable"])
     if not report.get("connected"):
         return "it follows no controller"
     if report.get("ovsdb") not in (None, "live", "off", "down"):

@@ -81,6 +81,16 @@ ILLS = {
         "server",
         "database is silent (no answer)",
     ),
+    "unreachable": (
+        server(ready=False, unreachable="meta0 is down"),
+        "server",
+        "not ready: meta0 is down",
+    ),
+    "no way": (
+        replace(host(reply_device=None), server=server(ready=False, unreachable="no way").server),
+        "reply-route",
+        "leave by no device",
+    ),
     "alone": (server(connected=False), "server", "does not follow a controller"),
     "elsewhere": (host(listeners=()), "listener", "nobody listens on 169.254.169.254:80"),
     "Tailscale": (
