@@ -105,7 +105,7 @@ def test_a_dead_controller_changes_nothing(make_server):
     """Several leases long: nobody is there to open a port for another droplet."""
     controller = FakeController(lease=1.0).start()
     controller.put(port(602, DROPLET, 7))
-    server = started(make_server, controller)
+    server = started(make_server, controller, rate_limit=0)
     controller.stop()
     wait_until(lambda: "refused" in server.log, "the refusal")
     before = lease_seconds(server)
