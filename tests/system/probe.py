@@ -22,7 +22,8 @@ PATH = "/metadata/v1/user-data"
 _SECRET = re.compile(rb"<<secret of droplet (\d+)>>")
 _PATIENCE = 0.25
 """Seconds; a net for ports that are closed. How long an answer takes is nobody's matter here."""
-_PAUSE = 0.004
+_PAUSE = 0.012
+"""Seconds between two pairs of requests; a droplet may have 200 requests a second by default."""
 
 
 def secrets_in(data: bytes) -> set[int]:
