@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from lab.hypervisor import BRIDGE
 from tests.system.cloud import META, Host
+from tests.system.faults import frozen
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,15 @@ class Sabotage:
 
 @contextmanager
 def sabotaged(host: Host, sabotage: Sabotage) -> Iterator[None]:
-    """The bridge of `host` without the guard; whole again at the end."""
+    """The bridge of `host` without the guard; whole again at the end.
+
+    The controller, which runs on this host, stands still meanwhile: it would mend the flows.
+    """
+    with frozen(host.services.controller):
+        yield from _sabotaged(host, sabotage)
+
+
+def _sabotaged(host: Host, sabotage: Sabotage) -> Iterator[None]:
     flows = host.ovs.dump_flows(BRIDGE)
     # OpenFlow 1.0, in whose words the patterns are, has none for meters.
     whole = host.ovs.ofctl("-O", "OpenFlow13", "--no-stats", "dump-flows", BRIDGE).splitlines()

@@ -8,8 +8,10 @@ again, and, where a fault must not be noticed at all, that no request failed.
 import errno
 import signal
 import socket
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 
 import pytest
@@ -277,21 +279,40 @@ def test_ovsdb_server_restarted(stage: Stage, fault: str) -> None:
     a, b, _ = stage.ids
     with suffering(stage, fault, settled(stage), a, b) as (witnesses, found):
         assert reaches(stage.droplets[a], stage.droplets[b])
-        stage.host.ovs.stop_database(signal.SIGKILL)
-        forwards = reaches(stage.droplets[a], stage.droplets[b])
-        witnesses[a].ask_times(2)
-        stage.host.ovs.start_database()
-        witnesses[a].wait_for(200, 4)
-    if forwards:
+        with watched(stage.droplets[a], stage.droplets[b]) as forwards:
+            stage.host.ovs.stop_database(signal.SIGKILL)
+            witnesses[a].ask_times(2)
+            stage.host.ovs.start_database()
+            witnesses[a].wait_for(200, 4)
+    if all(forwards):
         unnoticed(found)
 
 
-def reaches(one: Droplet, other: Droplet) -> bool:
+@contextmanager
+def watched(one: Droplet, other: Droplet) -> Iterator[list[bool]]:
+    """Whether the bridge took packets between these droplets, looked at again and again."""
+    seen: list[bool] = []
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.is_set():
+            seen.append(reaches(one, other, 0.2))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        over.set()
+        thread.join()
+
+
+def reaches(one: Droplet, other: Droplet, seconds: float = 2) -> bool:
     """Whether the bridge takes packets between these droplets, which is no business of ours."""
     with one.namespace.entered():
         probe = socket.socket()
     with probe:
-        probe.settimeout(2)
+        probe.settimeout(seconds)
         # Nobody listens there: only its host can say so.
         return probe.connect_ex((other.addresses[0].partition("/")[0], 9)) == errno.ECONNREFUSED
 
