@@ -1,6 +1,6 @@
 """One switch port's binding: what is wanted on it, what it has, and how far it is between them.
 
-Values and one small mutable record; the steps themselves are in `bridge.py`.
+Values and one small mutable record; the steps are in `steps.py`, their order is `bridge.py`'s.
 """
 
 from dataclasses import dataclass, field
