@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ryu_apps.dropletctl.tls import Tls
+from ovs_metadata_client import Tls
 
 if TYPE_CHECKING:
     from ryu_apps.settings import Settings

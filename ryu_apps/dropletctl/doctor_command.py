@@ -5,27 +5,20 @@ from dataclasses import asdict
 
 import click
 
-from ryu_apps.dropletctl import show
+from ryu_apps.dropletctl import options, show
 from ryu_apps.dropletctl.connection import SetupError, configured
 from ryu_apps.dropletctl.doctor.checks import CHECKS, diagnose
 from ryu_apps.dropletctl.doctor.values import Facts, Finding, Weight
 from ryu_apps.dropletctl.host.tools import HostError, Tools, require_root
-from ryu_apps.dropletctl.host.values import DEFAULT_TABLE
 from ryu_apps.dropletctl.host_command import database, wanted_host
-from ryu_apps.dropletctl.options import Failure, connection, given, json_output, server_health
+from ryu_apps.dropletctl.options import Failure, connection, given, json_output
 
 
 @click.command(short_help="Find what would keep droplets from their metadata.")
-@click.option("--bridge", required=True, metavar="BR", help="The bridge the droplets are on.")
-@server_health
-@click.option(
-    "--table",
-    type=click.IntRange(1, 252),
-    default=DEFAULT_TABLE,
-    show_default=True,
-    help="Number of the routing table that host-setup was given.",
-)
-@click.option("--db", metavar="SERVER", help="The Open vSwitch database, as ovs-vsctl takes it.")
+@options.bridge
+@options.server_health
+@options.routing_table("Number of the routing table that host-setup was given.")
+@options.ovsdb
 @json_output
 @connection
 @click.pass_context

@@ -22,9 +22,7 @@ from ryu_apps.dropletctl.options import (
 )
 
 if TYPE_CHECKING:
-    from ryu_apps.dropletctl.client import Client
-    from ryu_apps.dropletctl.errors import Refused
-    from ryu_apps.dropletctl.wire import BatchCounts
+    from ovs_metadata_client import BatchCounts, Client, Refused
 
 MAX_DROPLET_ID = 2**32 - 1
 
@@ -165,7 +163,7 @@ def maintenance(
 
 
 def _register(client: "Client", batch: Batch, before: int) -> "BatchCounts":
-    from ryu_apps.dropletctl.errors import Refused
+    from ovs_metadata_client import Refused
 
     try:
         return client.put_batch(entry.text for entry in batch.entries)

@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
-from ryu_apps.dropletctl import show
+from ryu_apps.dropletctl import options, show
 from ryu_apps.dropletctl.connection import Configuration, SetupError, configured
 from ryu_apps.dropletctl.host import carry_out
 from ryu_apps.dropletctl.host.plan import Impossible
 from ryu_apps.dropletctl.host.tools import HostError, Tools, require_root
-from ryu_apps.dropletctl.host.values import DEFAULT_TABLE, Step, Wanted
+from ryu_apps.dropletctl.host.values import Step, Wanted
 from ryu_apps.dropletctl.options import Failure, config_file, given, json_output
 from ryu_apps.pipeline.layout import BridgeSettings
 
@@ -30,18 +30,12 @@ class Mac(click.ParamType):
 
 
 @click.command("host-setup", short_help="Make meta0 and the routing behind it; --check, --undo.")
-@click.option("--bridge", required=True, metavar="BR", help="The bridge the droplets are on.")
+@options.bridge
 @click.option("--check", "mode", flag_value="check", help="Change nothing; tell what differs.")
 @click.option("--undo", "mode", flag_value="undo", help="Take back what host-setup changed.")
 @click.option("--mac", type=Mac(), help="The port's MAC.  [derived, the same each time]")
-@click.option(
-    "--table",
-    type=click.IntRange(1, 252),
-    default=DEFAULT_TABLE,
-    show_default=True,
-    help="Number of the routing table, and priority of the rule that leads to it.",
-)
-@click.option("--db", metavar="SERVER", help="The Open vSwitch database, as ovs-vsctl takes it.")
+@options.routing_table("Number of the routing table, and priority of the rule that leads to it.")
+@options.ovsdb
 @json_output
 @config_file
 @click.pass_context

@@ -14,10 +14,10 @@ import click
 from click.core import ParameterSource
 
 from ryu_apps.dropletctl.connection import Given, Place, SetupError, find
+from ryu_apps.dropletctl.host.values import DEFAULT_TABLE
 
 if TYPE_CHECKING:
-    from ryu_apps.dropletctl.client import Client
-    from ryu_apps.dropletctl.wire import Fault
+    from ovs_metadata_client import Client, Fault
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -82,6 +82,21 @@ server_health = click.option(
     help="Where the metadata server tells its health: its `admin_listen`.",
 )
 
+bridge = click.option(
+    "--bridge", required=True, metavar="BR", help="The bridge the droplets are on."
+)
+
+ovsdb = click.option(
+    "--db", metavar="SERVER", help="The Open vSwitch database, as ovs-vsctl takes it."
+)
+
+
+def routing_table(text: str) -> Callable[[_F], _F]:
+    """The option that names the routing table of answers, `text` saying what for."""
+    kind = click.IntRange(1, 252)
+    return click.option("--table", type=kind, default=DEFAULT_TABLE, show_default=True, help=text)
+
+
 json_output = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
 
@@ -89,8 +104,7 @@ json_output = click.option("--json", "as_json", is_flag=True, help="Print JSON, 
 def controller(context: click.Context) -> Iterator["Client"]:
     """The client for the controller the options point at; turns its failures into ours."""
     # urllib3 takes a while to import, which `--help` and `host-setup` need not pay.
-    from ryu_apps.dropletctl.client import Client
-    from ryu_apps.dropletctl.errors import ClientError
+    from ovs_metadata_client import Client, ClientError
 
     place = _place(context)
     try:
@@ -132,7 +146,7 @@ def _place(context: click.Context) -> Place:
 
 def _explain(error: Exception, place: Place) -> str:
     """The error in words that lead to its mend."""
-    from ryu_apps.dropletctl.errors import Forbidden, Refused, Unauthorized, Unreachable
+    from ovs_metadata_client import Forbidden, Refused, Unauthorized, Unreachable
 
     match error:
         case Unreachable():

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ryu_apps.dropletctl.wire import Document, Switch, SwitchPort, WatchEvent
+from ovs_metadata_client import Document, Switch, SwitchPort, WatchEvent
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -1,7 +1,5 @@
 """The commands about switches: switches, ports, watch."""
 
-import time
-from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -11,11 +9,7 @@ from ryu_apps.dropletctl import show
 from ryu_apps.dropletctl.options import Failure, connection, controller, json_output
 
 if TYPE_CHECKING:
-    from ryu_apps.dropletctl.client import Client
-    from ryu_apps.dropletctl.wire import WatchEvent
-
-_PAUSE = 1.0
-"""Seconds until a broken watch stream is asked for again."""
+    from ovs_metadata_client import Client, WatchEvent
 
 
 class Dpid(click.ParamType):
@@ -71,7 +65,7 @@ def watch(context: click.Context, dpid: str | None, as_json: bool) -> None:
     be left out where there is one switch only."""
     with controller(context) as client:
         try:
-            for told in _follow(client, dpid or _only_switch(client)):
+            for told in client.follow(dpid or _only_switch(client), broken=_tell):
                 _print(told, as_json)
         except KeyboardInterrupt:
             return
@@ -85,28 +79,8 @@ def _only_switch(client: "Client") -> str:
     return dpids[0]
 
 
-def _follow(client: "Client", dpid: str) -> "Iterator[WatchEvent]":
-    """The events of a switch; a stream that breaks is taken up again where it was."""
-    from ryu_apps.dropletctl.errors import NotFound, Unreachable
-
-    since: int | None = None
-    met = False
-    while True:
-        try:
-            for told in client.watch(dpid, since=since):
-                met = True
-                # Before in-sync the view is not whole: a new stream has to begin again.
-                if told["event"] != "snapshot" and "revision" in told:
-                    since = told["revision"] if since or told["event"] == "in-sync" else None
-                yield told
-            why = "the stream ended"
-        except (Unreachable, NotFound) as error:
-            # A controller that has just started does not know the switch until it connects.
-            if not met:
-                raise
-            why = str(error)
-        click.echo(f"{why}; trying again", err=True)
-        time.sleep(_PAUSE)
+def _tell(why: str) -> None:
+    click.echo(f"{why}; trying again", err=True)
 
 
 def _print(told: "WatchEvent", as_json: bool) -> None:

@@ -14,6 +14,7 @@ from ryu_apps.dropletctl.options import (
     controller,
     given,
     json_output,
+    ovsdb,
     server_health,
 )
 from ryu_apps.dropletctl.trace.judge import verdict
@@ -23,7 +24,7 @@ from ryu_apps.dropletctl.trace.values import Hop, State
 @click.command(short_help="Follow one droplet's request: which hop fails?")
 @click.argument("droplet_id", metavar="ID", type=click.IntRange(1, 2**32 - 1))
 @server_health
-@click.option("--db", metavar="SERVER", help="The Open vSwitch database, as ovs-vsctl takes it.")
+@ovsdb
 @json_output
 @connection
 @click.pass_context

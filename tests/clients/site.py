@@ -19,9 +19,8 @@ from lab.lab import Lab
 from lab.process import run
 from lab.services import CONTROLLER, Services
 from lab.wait import wait_for
-from ryu_apps.dropletctl.client import Client
+from ovs_metadata_client import Client, NotFound
 from ryu_apps.dropletctl.connection import read_token
-from ryu_apps.dropletctl.errors import NotFound
 from tests.clients.documents import GATEWAY, GATEWAY_MAC, NAMESERVERS, PRIVATE_GATEWAY
 
 Document = Mapping[str, Any]

@@ -6,7 +6,7 @@ what the droplet then gets is taken by cloud-init's own code and by every record
 
 import pytest
 
-from ryu_apps.dropletctl.errors import Refused
+from ovs_metadata_client import Refused
 from tests.clients import datasource
 from tests.clients.conftest import BOX_MACS
 from tests.clients.demands import at

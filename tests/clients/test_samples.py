@@ -9,7 +9,7 @@ import json
 
 import pytest
 
-from ryu_apps.dropletctl.errors import Refused
+from ovs_metadata_client import Refused
 from tests.clients import datasource, smbios
 from tests.clients.demands import at
 from tests.clients.documents import KEY, SAMPLES

@@ -9,7 +9,7 @@ import pytest
 from lab.process import Daemon
 from lab.services import BIN
 from lab.wait import wait_for
-from ryu_apps.dropletctl.errors import Conflict, NotFound, PreconditionFailed, Refused
+from ovs_metadata_client import Conflict, NotFound, PreconditionFailed, Refused
 from tests.system.world import World
 
 FIRST = 5_000_000

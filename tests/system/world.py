@@ -10,9 +10,8 @@ from lab.hypervisor import BRIDGE
 from lab.lab import Lab
 from lab.services import CONTROLLER, Services
 from lab.wait import wait_for
-from ryu_apps.dropletctl.client import Client
+from ovs_metadata_client import Client, NotFound, Unreachable
 from ryu_apps.dropletctl.connection import read_token
-from ryu_apps.dropletctl.errors import NotFound, Unreachable
 
 META = "meta0"
 

@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("ryu_apps", "metadata_http")
+PACKAGES = ("ryu_apps", "metadata_http", "ovs_metadata_client")
+
+# Package -> the others it may import.
+MAY_IMPORT = {
+    "ryu_apps": {"ovs_metadata_client"},
+    "metadata_http": set(),
+    "ovs_metadata_client": set(),
+}
 
 # Room of ryu_apps -> the other rooms it may import.
 MAY_USE = {
@@ -38,6 +45,7 @@ PURE = {
     *("metadata_http.agent", "metadata_http.rates"),
     *("metadata_http.ovsdb_rows", "metadata_http.ovsdb_evidence"),
     *("metadata_http.access", "metadata_http.session_tokens"),
+    *("ovs_metadata_client.view", "ovs_metadata_client.wire", "ovs_metadata_client.errors"),
 }
 PURE_MODULES = {
     *("__future__", "abc", "base64", "binascii", "bisect", "collections", "collections.abc"),
@@ -65,6 +73,7 @@ ONLY_IN = {
     "webob": {"ryu_apps.northbound"},
     "click": {"ryu_apps.dropletctl"},
     "rich": {"ryu_apps.dropletctl"},
+    "ovs_metadata_client": {"ryu_apps.dropletctl", "ovs_metadata_client"},
 }
 
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
@@ -110,10 +119,17 @@ def test_there_is_something_to_look_at() -> None:
 
 
 @every_file
-def test_the_two_processes_share_no_code(path: Path) -> None:
+def test_the_two_processes_and_the_client_share_no_code(path: Path) -> None:
     here = path.relative_to(ROOT).parts[0]
-    other = next(package for package in PACKAGES if package != here)
-    assert [module for module in imports_of(path) if is_within(module, other)] == []
+    others = set(PACKAGES) - {here} - MAY_IMPORT[here]
+    assert [m for m in imports_of(path) if any(is_within(m, other) for other in others)] == []
+
+
+def test_the_client_needs_urllib3_and_nothing_else() -> None:
+    """It is for other people's programs too."""
+    libraries = {"ovs_metadata_client", "urllib3", *sys.stdlib_module_names}
+    files = [path for path in FILES if parts_of(path)[0] == "ovs_metadata_client"]
+    assert {module.split(".")[0] for path in files for module in imports_of(path)} <= libraries
 
 
 @every_file
@@ -163,10 +179,11 @@ def test_libraries_stay_in_their_rooms(path: Path) -> None:
     ("rooms", "strangers"),
     [
         (["ryu_apps.dropletctl"], ["ryu", "eventlet", "sqlite3", "metadata_http"]),
-        (["metadata_http"], ["ryu", "eventlet", "sqlite3", "ryu_apps"]),
+        (["metadata_http"], ["ryu", "eventlet", "sqlite3", "ryu_apps", "ovs_metadata_client"]),
+        (["ovs_metadata_client"], ["ryu", "eventlet", "click", "rich", "ryu_apps"]),
         (sorted(PURE), ["ryu", "eventlet", "sqlite3", "webob"]),
     ],
-    ids=["dropletctl", "metadata-http", "pure rooms"],
+    ids=["dropletctl", "metadata-http", "client", "pure rooms"],
 )
 def test_what_is_loaded_in_the_end(rooms: list[str], strangers: list[str]) -> None:
     """The same over all that the imported libraries import in turn, in a process of its own."""

@@ -12,7 +12,7 @@ from ipaddress import IPv4Interface, IPv4Network
 import urllib3
 from urllib3.exceptions import HTTPError
 
-from ryu_apps.dropletctl.client import Client
+from ovs_metadata_client import Client, ClientError
 from ryu_apps.dropletctl.connection import Given, SetupError, find
 from ryu_apps.dropletctl.doctor.values import (
     ControllerAnswer,
@@ -25,7 +25,6 @@ from ryu_apps.dropletctl.doctor.values import (
     ServerAnswer,
     ZoneUse,
 )
-from ryu_apps.dropletctl.errors import ClientError
 from ryu_apps.dropletctl.host.observe import observe
 from ryu_apps.dropletctl.host.plan import Impossible, setup_steps
 from ryu_apps.dropletctl.host.tools import Tools

@@ -6,8 +6,8 @@ from enum import StrEnum
 from ipaddress import IPv4Interface, IPv4Network
 from typing import Any
 
+from ovs_metadata_client import Switch, SwitchPort
 from ryu_apps.dropletctl.host.values import Step, Wanted
-from ryu_apps.dropletctl.wire import Switch, SwitchPort
 from ryu_apps.pipeline.layout import BridgeSettings
 
 

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ovs_metadata_client import Document, SwitchPort
 from ryu_apps.dropletctl.trace.values import Hop, Place, State
-from ryu_apps.dropletctl.wire import Document, SwitchPort
 from ryu_apps.openflow.trace import Trace
 from ryu_apps.pipeline.droplet_flows import droplet_flows
 from ryu_apps.pipeline.layout import Priority

@@ -13,12 +13,10 @@ from ipaddress import IPv4Address
 import urllib3
 from urllib3.exceptions import HTTPError
 
-from ryu_apps.dropletctl.client import Client
-from ryu_apps.dropletctl.errors import NotFound
+from ovs_metadata_client import Client, Document, NotFound, SwitchPort
 from ryu_apps.dropletctl.host.tools import Tools
 from ryu_apps.dropletctl.trace import judge, packets
 from ryu_apps.dropletctl.trace.values import Hop, Place, State
-from ryu_apps.dropletctl.wire import Document, SwitchPort
 from ryu_apps.openflow.trace import Trace, datapath_ports, parse_trace
 from ryu_apps.pipeline.droplet_flows import BoundPort
 from ryu_apps.pipeline.layout import BridgeSettings, MetaPort

@@ -8,6 +8,7 @@ from ipaddress import IPv4Network
 
 import pytest
 
+from ovs_metadata_client import Switch
 from ryu_apps.dropletctl.doctor.checks import CHECKS, diagnose
 from ryu_apps.dropletctl.doctor.values import (
     ControllerAnswer,
@@ -21,7 +22,6 @@ from ryu_apps.dropletctl.doctor.values import (
     Weight,
 )
 from ryu_apps.dropletctl.host.values import Wanted
-from ryu_apps.dropletctl.wire import Switch
 from ryu_apps.openflow.target import on_this_host
 from ryu_apps.pipeline.layout import BridgeSettings
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ryu_apps.dropletctl.errors import BadTlsFile
+from ovs_metadata_client.errors import BadTlsFile
 
 if TYPE_CHECKING:
     import ssl

@@ -1,0 +1,321 @@
+"""The controller's calls, typed. Knows no files and no terminal; the HTTP is in `transport.py`."""
+
+import json
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from types import TracebackType
+from typing import Any, BinaryIO, Self, cast
+
+from ovs_metadata_client.errors import (
+    ClientError,
+    NotAController,
+    NotFound,
+    PreconditionFailed,
+    Unavailable,
+    Unreachable,
+)
+from ovs_metadata_client.tls import Tls
+from ovs_metadata_client.transport import Transport
+from ovs_metadata_client.wire import (
+    BatchCounts,
+    Document,
+    Page,
+    Switch,
+    SwitchPorts,
+    SwitchRequests,
+    WatchEvent,
+)
+
+JSON = "application/json"
+NDJSON = "application/x-ndjson"
+
+SILENCE_SECONDS = 12.0
+"""A watch stream has a heartbeat every 3 s; one that is silent for so long is broken."""
+
+BACKUP_SECONDS = 900.0
+"""A backup is made and checked before its first byte comes."""
+
+_PAGE = 1000
+_PIECE = 1 << 20
+_FIRST_PAUSE = 0.5
+_LONGEST_PAUSE = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A registered droplet. `etag` names this very state of it; `created` is None after a GET."""
+
+    droplet: Document
+    etag: str
+    created: bool | None = None
+
+
+class Client:
+    """A controller. May be shared by threads.
+
+    Every call raises Unreachable where nobody answers, NotAController where something else does,
+    and Refused, or the kind of it that fits, where the controller refuses. What is tried again
+    first is told in `transport.py`.
+    """
+
+    def __init__(
+        self, url: str, token: str | None = None, *, retries: int = 2, tls: Tls | None = None
+    ) -> None:
+        """`url` is the controller's, such as http://127.0.0.1:8080; without a token only the
+        health calls are allowed. `retries` is how often a call is tried again. Raises `BadTlsFile`
+        for an https URL."""
+        self._http = Transport(url, token, retries, tls)
+        self.url = self._http.url
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    # -- droplets ----------------------------------------------------------------------------------
+
+    def put_droplet(
+        self,
+        droplet_id: int,
+        document: Mapping[str, Any] | bytes,
+        *,
+        if_match: str | None = None,
+        if_new: bool = False,
+    ) -> Registered:
+        """Register a droplet or replace its registration; durable once this returns.
+
+        `document` may be JSON text, which is sent as it is. With `if_match`, an ETag, the droplet
+        must still be in that state, and with `if_new` it must not be registered yet: else
+        PreconditionFailed. Raises Conflict where another droplet has a port's name, and Invalid
+        with every fault of the document.
+        """
+        conditions = {
+            **({"If-Match": if_match} if if_match else {}),
+            **({"If-None-Match": "*"} if if_new else {}),
+        }
+        body = document if isinstance(document, bytes) else json.dumps(document).encode()
+        answer = self._http.call(
+            "PUT", _droplet(droplet_id), body=body, content_type=JSON, headers=conditions
+        )
+        created = answer.status == HTTPStatus.CREATED
+        return Registered(self._http.json(answer), answer.headers.get("ETag", ""), created)
+
+    def get_droplet(self, droplet_id: int) -> Registered:
+        """What was registered. Raises NotFound."""
+        answer = self._http.call("GET", _droplet(droplet_id))
+        return Registered(self._http.json(answer), answer.headers.get("ETag", ""))
+
+    def edit_droplet(
+        self, droplet_id: int, change: Callable[[Document], Document], *, attempts: int = 5
+    ) -> Registered:
+        """Replace a registration by what `change` makes of it, and nobody's change in between.
+
+        `change` may alter the document it is given, and is called again, with the new one, where
+        another was quicker. Raises NotFound, and PreconditionFailed after so many attempts.
+        """
+        for attempt in range(1, attempts + 1):
+            now = self.get_droplet(droplet_id)
+            try:
+                return self.put_droplet(droplet_id, change(now.droplet), if_match=now.etag)
+            except PreconditionFailed:
+                if attempt == attempts:
+                    raise
+        raise ValueError(f"attempts: {attempts} is not at least 1")
+
+    def delete_droplet(self, droplet_id: int, *, if_match: str | None = None) -> None:
+        """Remove a registration. Raises NotFound; with `if_match`, an ETag, PreconditionFailed."""
+        conditions = {"If-Match": if_match} if if_match else {}
+        try:
+            self._http.call("DELETE", _droplet(droplet_id), headers=conditions)
+        except NotFound as error:
+            if not error.repeated:
+                raise
+
+    def page(
+        self,
+        *,
+        limit: int | None = None,
+        after: int | None = None,
+        tag: str | None = None,
+        region: str | None = None,
+    ) -> Page:
+        """Some of the droplets in id order, those after `after`, with this tag and region."""
+        query = {"limit": limit, "after": after, "tag": tag, "region": region}
+        return cast("Page", self._get("/v1/droplets", query))
+
+    def droplets(self, *, tag: str | None = None, region: str | None = None) -> Iterator[Document]:
+        """Every droplet in id order, page by page."""
+        after: int | None = None
+        while True:
+            page = self.page(limit=_PAGE, after=after, tag=tag, region=region)
+            yield from page["droplets"]
+            after = page["next"]
+            if after is None:
+                return
+
+    def put_batch(self, documents: Iterable[bytes | Mapping[str, Any]]) -> BatchCounts:
+        """Register all of these, or none of them. JSON text must be without line breaks.
+
+        Raises Invalid or Conflict, the faults' `line` being the place in `documents` from 1.
+        """
+        texts = (
+            each if isinstance(each, bytes) else json.dumps(each).encode() for each in documents
+        )
+        body = b"".join(text + b"\n" for text in texts)
+        answer = self._http.call("POST", "/v1/droplets", body=body, content_type=NDJSON)
+        return cast("BatchCounts", self._http.json(answer))
+
+    def maintenance(self, droplet_id: int) -> str | None:
+        """The maintenance event announced to a droplet, None without one. Raises NotFound."""
+        return cast("str | None", self._get(_maintenance(droplet_id))["event"])
+
+    def announce_maintenance(self, droplet_id: int, event: str) -> None:
+        """Announce an event to a droplet; durable once this returns. Raises NotFound."""
+        body = json.dumps({"event": event}).encode()
+        self._http.call("PUT", _maintenance(droplet_id), body=body, content_type=JSON)
+
+    def call_off_maintenance(self, droplet_id: int) -> None:
+        """Announce none any more. Raises NotFound."""
+        self._http.call("DELETE", _maintenance(droplet_id))
+
+    def backup(self, file: BinaryIO) -> None:
+        """Write a copy of the whole registry, as of one moment, to `file`.
+
+        Raises Unreachable also where the copy broke off before its end.
+        """
+        answer = self._http.call("GET", "/v1/backup", silence=BACKUP_SECONDS)
+        for piece in self._http.pieces(answer, _PIECE):
+            file.write(piece)
+
+    # -- switches ----------------------------------------------------------------------------------
+
+    def switches(self) -> list[Switch]:
+        """The switches that are or were connected."""
+        return cast("list[Switch]", self._get("/v1/switches")["switches"])
+
+    def ports(self, dpid: str) -> SwitchPorts:
+        """The ports of one switch, `dpid` being 16 hex digits. Raises NotFound."""
+        return cast("SwitchPorts", self._get(_ports(dpid)))
+
+    def requests(self, dpid: str) -> SwitchRequests:
+        """What the switch's metadata servers counted for each droplet. Raises NotFound."""
+        return cast("SwitchRequests", self._get(f"/v1/switches/{dpid}/requests"))
+
+    def watch(self, dpid: str, *, since: int | None = None) -> Iterator[WatchEvent]:
+        """The ports of a switch and each change as it happens, until the connection ends.
+
+        With `since`, a revision the stream told, only what changed after it. Ends, or raises
+        Unreachable, when the connection does; `follow` comes back by itself.
+        """
+        query = {"watch": "true", "since": since}
+        answer = self._http.call("GET", _ports(dpid), query=query, silence=SILENCE_SECONDS)
+        rest = b""
+        for piece in self._http.pieces(answer, 1 << 16):
+            *whole, rest = (rest + piece).split(b"\n")
+            for line in whole:
+                yield cast("WatchEvent", self._http.parse(line))
+
+    def follow(
+        self, dpid: str, *, broken: Callable[[str], None] | None = None
+    ) -> Iterator[WatchEvent]:
+        """The events of a switch without end: a stream that breaks is taken up where it was.
+
+        `broken` is told why, each time. The first stream must come about; from then on what may
+        pass by itself (no controller, a switch that a new one does not know yet, 503) is waited
+        out, and any other refusal raised. Feed the events to a `PortsView`, or take a snapshot
+        that comes later for what it is: the view whole, anew.
+        """
+        since: int | None = None
+        whole, met, pause = False, False, _FIRST_PAUSE
+        while True:
+            why = "the stream ended"
+            try:
+                for told in self.watch(dpid, since=since):
+                    met, pause = True, _FIRST_PAUSE
+                    if told["event"] == "snapshot":
+                        whole, since = False, None  # Half of it is nothing to come back with.
+                    elif told["event"] == "in-sync":
+                        whole = True
+                    if whole:
+                        since = _revision(told, since)
+                    yield told
+            except (Unreachable, NotAController, NotFound, Unavailable) as error:
+                if not met:
+                    raise
+                why = str(error)
+            if broken is not None:
+                broken(why)
+            time.sleep(pause * random.uniform(0.5, 1))
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    # -- the service -------------------------------------------------------------------------------
+
+    def readiness(self) -> tuple[list[str], datetime | None]:
+        """Why the controller is not ready to work, nothing if it is; and its clock's time."""
+        answer = self._http.ask("GET", "/readyz", {})
+        try:
+            told = json.loads(answer.data)
+            reasons = [] if answer.status == HTTPStatus.OK else told["reasons"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise NotAController(self.url, f"HTTP {answer.status}: {error!r}") from error
+        date = answer.headers.get("Date")
+        return reasons, None if date is None else parsedate_to_datetime(date)
+
+    def ready(self) -> bool:
+        """Whether the controller is ready to work; False also where nobody answers."""
+        try:
+            reasons, _ = self.readiness()
+        except ClientError:
+            return False
+        return not reasons
+
+    def alive(self) -> bool:
+        """Whether the controller's process answers; False also where something else does."""
+        try:
+            return bool(self._get("/healthz")["status"] == "alive")
+        except (ClientError, KeyError, TypeError):
+            return False
+
+    def metrics(self) -> str:
+        """The controller's metrics, in Prometheus' text form."""
+        return self._http.call("GET", "/metrics").data.decode()
+
+    def description(self) -> dict[str, Any]:
+        """The interface's OpenAPI description; `["info"]["version"]` is its version."""
+        return cast("dict[str, Any]", self._get("/v1/openapi.json"))
+
+    def _get(self, path: str, query: Mapping[str, object] | None = None) -> Any:
+        return self._http.json(self._http.call("GET", path, query=query))
+
+
+def _revision(told: WatchEvent, before: int | None) -> int | None:
+    """The revision of an event, be it one that this release does not know; else as before."""
+    revision = cast("Mapping[str, Any]", told).get("revision", before)
+    return cast("int | None", revision)
+
+
+def _droplet(droplet_id: int) -> str:
+    return f"/v1/droplets/{droplet_id}"
+
+
+def _maintenance(droplet_id: int) -> str:
+    return f"{_droplet(droplet_id)}/maintenance"
+
+
+def _ports(dpid: str) -> str:
+    return f"/v1/switches/{dpid}/ports"

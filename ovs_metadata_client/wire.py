@@ -1,0 +1,186 @@
+"""The JSON that the controller answers with, as types. Members may be added, never change meaning.
+
+The names and meanings are those of `/v1/openapi.json`.
+"""
+
+from typing import Any, Literal, NotRequired, TypedDict
+
+Document = dict[str, Any]
+"""A droplet as it is registered: `droplet_id`, `ports`, `metadata`, perhaps `user_data_base64`."""
+
+SwitchState = Literal["in-sync", "syncing", "disconnected", "refused"]
+PortState = Literal["serving", "unregistered", "binding", "error"]
+
+
+class Page(TypedDict):
+    """Some droplets in id order, and the id to ask on from; None at the end."""
+
+    droplets: list[Document]
+    next: int | None
+
+
+class BatchCounts(TypedDict):
+    """What a batch did: droplets in it, of which so many were new."""
+
+    droplets: int
+    created: int
+    replaced: int
+
+
+class Drift(TypedDict):
+    """What others did to our flows: flows mended, and of the last time why and when (RFC 3339)."""
+
+    repaired: int
+    last_reason: str | None
+    last_at: str | None
+
+
+class Switch(TypedDict):
+    """A switch that is or was connected. `flows` counts ours, `serving` the ports served."""
+
+    dpid: str
+    connected: bool
+    state: SwitchState
+    reason: str | None
+    warnings: list[str]
+    drift: Drift
+    ports: int
+    serving: int
+    flows: int
+    hv_local_subnet: str
+
+
+class SwitchPort(TypedDict):
+    """A switch port; `hv_local_ip` is the source address the metadata server sees for it."""
+
+    ofport: int
+    name: str
+    hv_local_ip: str | None
+    droplet_id: int | None
+    state: PortState
+    reason: str | None
+
+
+class SwitchPorts(TypedDict):
+    """All ports of a switch in ofport order, as of a revision."""
+
+    revision: int
+    ports: list[SwitchPort]
+
+
+class RequestServer(TypedDict):
+    """A metadata server that counts requests: seconds since it was heard of, and the age of its
+    view of the switch."""
+
+    server: str
+    age_s: float
+    view_age_s: float | None
+
+
+class DropletRequests(TypedDict):
+    """What a switch's metadata servers counted for a droplet since they started.
+
+    `errors` are answers of 400 or above other than 429, which `rate_limited` counts; `unsure` are
+    requests that were answered 503 because it was not certain whose they are; `last_request_s` is
+    seconds ago.
+    """
+
+    droplet_id: int
+    ofport: int | None
+    requests: int
+    errors: int
+    rate_limited: int
+    unsure: int
+    last_status: int | None
+    last_request_s: float | None
+
+
+class SwitchRequests(TypedDict):
+    """The requests of the droplets on a switch, in id order, and who counted them."""
+
+    dpid: str
+    servers: list[RequestServer]
+    droplets: list[DropletRequests]
+
+
+class WatchedDroplet(TypedDict):
+    """What a metadata server serves of a droplet."""
+
+    revision: int
+    metadata: dict[str, Any]
+    user_data_base64: str | None
+    formats: list[str] | None
+    metadata_options: dict[str, Any]
+    maintenance_event: str | None
+
+
+class WatchedPort(SwitchPort):
+    """A port of the watch stream; `binding` changes whenever the port gets a droplet anew."""
+
+    binding: int | None
+    droplet: WatchedDroplet | None
+
+
+class Waiting(TypedDict):
+    """The switch is not in sync yet: keep the view you have."""
+
+    event: Literal["waiting"]
+    dpid: str
+
+
+class Snapshot(TypedDict):
+    """A full view begins. `lease` is the seconds that a follower may be silent."""
+
+    event: Literal["snapshot"]
+    dpid: str
+    revision: int
+    hv_local_subnet: str
+    lease: float
+
+
+class PortEvent(TypedDict):
+    """This port is now so."""
+
+    event: Literal["port"]
+    revision: int
+    port: WatchedPort
+
+
+class Gone(TypedDict):
+    """This ofport is no more."""
+
+    event: Literal["gone"]
+    revision: int
+    ofport: int
+
+
+class InSync(TypedDict):
+    """The full view, or what was missed, is complete."""
+
+    event: Literal["in-sync"]
+    revision: int
+
+
+class Heartbeat(TypedDict):
+    """Nothing happened for a while."""
+
+    event: Literal["heartbeat"]
+    revision: int
+
+
+WatchEvent = Waiting | Snapshot | PortEvent | Gone | InSync | Heartbeat
+"""One line of the watch stream, told apart by `event`. Pass over one you do not know."""
+
+
+class Fault(TypedDict):
+    """One fault of what was sent. `pointer` is a JSON pointer as a URI fragment, `element` the
+    index in a batch from 0, `line` its line of NDJSON from 1."""
+
+    detail: str
+    pointer: NotRequired[str]
+    element: NotRequired[int]
+    line: NotRequired[int]
+    parameter: NotRequired[str]
+    port_name: NotRequired[str]
+    droplet_id: NotRequired[int]
+    held_by: NotRequired[int]
