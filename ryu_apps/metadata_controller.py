@@ -81,7 +81,7 @@ class MetadataController(app_manager.RyuApp):
             LOG.critical("cannot start: %s", error)
             sys.exit(EX_CONFIG)
         defaults = Defaults(region=settings.region, nameservers=settings.nameservers)
-        registry = Registry(store, defaults=defaults)
+        registry = self._registry = Registry(store, defaults=defaults)
         servers = KnownServers(store)
         fleet = Fleet(registry.claims, settings.bridge, registry.boot_count << 32, servers.of)
         self._switchboard = Switchboard(fleet, servers, settings.ovsdb)
@@ -93,6 +93,7 @@ class MetadataController(app_manager.RyuApp):
         """Ryu calls this when all applications are there."""
         super().start()
         interrupt_main()
+        hub.spawn(self._registry.check)
         self._endless = (
             hub.spawn(self._switchboard.forget_lapsed_servers),
             hub.spawn(end_with_listener, raise_error=True),

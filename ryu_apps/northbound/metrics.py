@@ -69,6 +69,7 @@ class Metrics:
             "droplets": ("Registered droplets", lambda: registry.count),
             "claimed_ports": ("Port names droplets claim", lambda: registry.claims.count),
             "registry_writable": ("0 after a write failed", lambda: registry.last_error is None),
+            "registry_damaged": ("1 after damage was found", lambda: registry.damage is not None),
             "watchers": ("Open watch streams", lambda: watchers.count),
             "batches": ("Batches under way", lambda: batches.taken),
         }

@@ -11,11 +11,14 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby, islice
+from operator import attrgetter
 from typing import Any, BinaryIO
 
 from eventlet import tpool
 from eventlet.semaphore import Semaphore
 
+from ryu_apps.northbound.turns import in_turns
 from ryu_apps.registry.claims import Claim, ClaimsDirectory
 from ryu_apps.registry.completion import Defaults, served
 from ryu_apps.registry.droplet import Droplet, decode_stored
@@ -47,6 +50,9 @@ LOG = logging.getLogger(__name__)
 _MAX_GROUP = 256
 """Changes of one commit: bounds how long a write waits for those it shares the commit with."""
 
+_MAX_TOLD = 1000
+"""Port names told at a time: a batch may touch a hundred thousand."""
+
 OnChange = Callable[[frozenset[str]], None]
 
 
@@ -62,8 +68,9 @@ class Registry:
     """Droplets, durable; and who claims which port, in memory.
 
     `on_change` is called with the port names a write touched, those of the old and the new
-    record, when the write is durable and `claims` tells of it. It must not block. Must be used
-    from green threads of one hub; a write must not be left by a timeout or a kill.
+    record, when the write is durable and `claims` tells of it; of a large batch in pieces, with
+    turns for others between. It must not block. Must be used from green threads of one hub; a
+    write must not be left by a timeout or a kill.
 
     Methods that write raise `ChangeRefused` (what is stored forbids it) or `StoreError`.
     """
@@ -81,6 +88,7 @@ class Registry:
         self.claims = ClaimsDirectory()
         self.count = 0
         self.last_error: str | None = None
+        self.damage: str | None = None
         self._store = store
         self._offload = offload
         self._queue: deque[_Ticket] = deque()
@@ -97,7 +105,7 @@ class Registry:
         """Register `droplet`; its record, and whether it is a new one."""
         entry = Entry.of(droplet)
         stored = self._write(Put((entry,), precondition))
-        droplet_id = droplet.droplet_id
+        droplet_id = entry.droplet_id
         status = stored.statuses.get(droplet_id, (None, 0))
         record = Record(droplet_id, stored.revisions[droplet_id], entry.document, *status)
         return record, droplet_id in stored.created
@@ -162,19 +170,39 @@ class Registry:
                     self.last_error = str(error)
         return self.last_error is None
 
+    def check(self) -> None:
+        """Look for damage in all that is stored, while it is in use; `damage` tells what there is.
+
+        A start looks only at what it reads: reading every document first would take a cold disk
+        seconds for each hundred thousand droplets. What is found now is found before somebody asks.
+        """
+        try:
+            self.damage = self._offload(self._store.damage)
+        except StoreError as error:
+            LOG.error("%s", error)
+        if self.damage is not None:
+            LOG.critical(
+                "the registry is damaged (%s). It is read on and takes no more writes; stop the "
+                "controller and restore a backup (dropletctl restore FILE)",
+                self.damage,
+            )
+
     def close(self) -> None:
         """Close the store."""
         self._offload(self._store.close)
 
     def _load(self) -> None:
-        by_droplet: dict[int, list[Claim]] = {}
-        for claim in self._offload(self._store.claims):
-            by_droplet.setdefault(claim.droplet_id, []).append(claim)
-        self.claims.replace(by_droplet)
+        loaded = self.claims.replacement(())  # Nobody holds a name yet.
+        found = self._offload(self._store.claims)
+        for droplet_id, claims in groupby(found, attrgetter("droplet_id")):
+            loaded.add(droplet_id, tuple(claims))
+        loaded.take_effect()
         self.count = self._offload(self._store.count)
 
     def _write(self, change: Change) -> Any:
         """Have `change` committed; its outcome. Raises what the store refuses or fails with."""
+        if self.damage is not None:
+            raise StoreUnavailable(f"the registry is damaged: {self.damage}")
         ticket = _Ticket(change)
         self._queue.append(ticket)
         with self._writer:
@@ -209,27 +237,31 @@ class Registry:
                 self._tell(self.claims.replace({droplet_id: ()}))
             case Put(entries=entries), Stored(revisions=revisions, created=created):
                 self.count += len(created)
-                claims = {e.droplet.droplet_id: _claims(e.droplet, revisions) for e in entries}
-                self._tell(self.claims.replace(claims))
+                replacement = self.claims.replacement(revisions.keys())
+                for entry in in_turns(entries):
+                    replacement.add(entry.droplet_id, _claims(entry, revisions))
+                self._tell(replacement.take_effect())
             case PatchStatus(droplet_id=droplet_id), StatusPatched(latest=latest, changed=True):
                 held = [self.claims.get(name) for name in self.claims.names_of(droplet_id)]
                 claims = [replace(claim, revision=latest) for claim in held if claim is not None]
                 self._tell(self.claims.replace({droplet_id: claims}))
 
     def _tell(self, touched: frozenset[str]) -> None:
-        if self.on_change is None or not touched:
+        if self.on_change is None:
             return
-        try:
-            self.on_change(touched)
-        except Exception:
-            # The write is durable and must be answered as such; the listener's fault is ours to
-            # report, loudly, and not the sender's to repeat the write for.
-            LOG.exception("the registry's listener failed for ports %s", sorted(touched)[:20])
+        names = iter(touched)
+        for piece in in_turns(iter(lambda: frozenset(islice(names, _MAX_TOLD)), frozenset())):
+            try:
+                self.on_change(piece)
+            except Exception:
+                # The write is durable and must be answered as such; the listener's fault is ours to
+                # report, loudly, and not the sender's to repeat the write for.
+                LOG.exception("the registry's listener failed for ports %s", sorted(piece)[:20])
 
 
-def _claims(droplet: Droplet, revisions: dict[int, int]) -> tuple[Claim, ...]:
-    revision = revisions[droplet.droplet_id]
+def _claims(entry: Entry, revisions: dict[int, int]) -> tuple[Claim, ...]:
+    revision = revisions[entry.droplet_id]
     return tuple(
-        Claim(droplet.droplet_id, port.name, port.mac, port.dpid, revision, droplet.hop_limit)
-        for port in droplet.ports
+        Claim(entry.droplet_id, port.name, port.mac, port.dpid, revision, entry.hop_limit)
+        for port in entry.ports
     )

@@ -17,10 +17,12 @@ def healthz(_call: Call) -> webob.Response:
 
 
 def readyz(call: Call) -> webob.Response:
-    """GET /readyz: 200 when the registry is open, takes writes and the controller listens."""
+    """GET /readyz: 200 when the registry is whole, takes writes and the controller listens."""
     reasons = list(call.context.ready())
     if not call.context.registry.is_writable():
         reasons.append("the registry takes no writes")
+    if call.context.registry.damage is not None:
+        reasons.append("the registry is damaged, see the log")
     if reasons:
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "; ".join(reasons), reasons=reasons)
     return json_answer(b'{"status":"ready"}')

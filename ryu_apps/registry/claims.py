@@ -4,11 +4,14 @@ Whoever holds the directory changes it from one thread only. It is sized for hun
 thousands of entries: an entry is a small tuple, and `Claim` is made when it is asked for.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 _Entry = tuple[int, int, int | None, int, int | None]
 """droplet_id, MAC as a number, dpid, revision, hop limit"""
+
+_Names = str | tuple[str, ...]
+"""The port names of one droplet: one, or all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,7 @@ class ClaimsDirectory:
 
     def __init__(self) -> None:
         self._by_name: dict[str, _Entry] = {}
-        self._names: dict[int, str | tuple[str, ...]] = {}
+        self._names: dict[int, _Names] = {}
 
     def get(self, port_name: str) -> Claim | None:
         """The claim on `port_name`, or None where no droplet claims it."""
@@ -43,8 +46,7 @@ class ClaimsDirectory:
 
     def names_of(self, droplet_id: int) -> tuple[str, ...]:
         """The port names that droplet claims; empty where it claims none."""
-        names = self._names.get(droplet_id, ())
-        return (names,) if isinstance(names, str) else names
+        return _tuple(self._names.get(droplet_id, ()))
 
     def all(self) -> Iterator[Claim]:
         """Every claim, in no order. The directory must not change meanwhile."""
@@ -63,41 +65,72 @@ class ClaimsDirectory:
         another. Returns the port names of before and after, those whose claim may have
         changed. Raises ValueError, and changes nothing, where a name is claimed twice.
         """
-        self._refuse_clashes(changes)
-        touched = set()
-        for droplet_id in changes:
-            for name in self.names_of(droplet_id):
-                touched.add(name)
-                del self._by_name[name]
-            self._names.pop(droplet_id, None)
-        for claims in changes.values():
-            for claim in claims:
-                touched.add(claim.port_name)
-                self._add(claim)
-        return frozenset(touched)
-
-    def _refuse_clashes(self, changes: Mapping[int, Sequence[Claim]]) -> None:
-        claimed = set()
+        replacement = self.replacement(changes.keys())
         for droplet_id, claims in changes.items():
-            for claim in claims:
-                holder = self._by_name.get(claim.port_name)
-                taken = holder is not None and holder[0] not in changes
-                if taken or claim.port_name in claimed or claim.droplet_id != droplet_id:
-                    raise ValueError(f"{claim} of droplet {droplet_id} clashes with {holder}")
-                claimed.add(claim.port_name)
+            replacement.add(droplet_id, claims)
+        return replacement.take_effect()
 
-    def _add(self, claim: Claim) -> None:
-        mac = int(claim.mac.replace(":", ""), 16)
-        self._by_name[claim.port_name] = (
-            *(claim.droplet_id, mac, claim.dpid, claim.revision),
-            claim.hop_limit,
-        )
-        names = self._names.get(claim.droplet_id)
-        if names is None:
+    def replacement(self, droplet_ids: Collection[int]) -> "Replacement":
+        """Begin to `replace` the claims of all these droplets, too many to do it in one go.
+
+        The directory must not change before it takes effect.
+        """
+        return Replacement(self._by_name, self._names, droplet_ids)
+
+
+class Replacement:
+    """Claims to come, prepared one droplet after the other while the directory stays as it is.
+
+    What is left to do at the end is a matter of milliseconds for a hundred thousand of them.
+    """
+
+    def __init__(
+        self,
+        by_name: dict[str, _Entry],
+        names: dict[int, _Names],
+        droplet_ids: Collection[int],
+    ) -> None:
+        self._by_name, self._names = by_name, names
+        self._droplet_ids = droplet_ids
+        self._before: set[str] = set()
+        self._entries: dict[str, _Entry] = {}
+        self._new_names: dict[int, _Names] = {}
+        self._gone: list[int] = []
+
+    def add(self, droplet_id: int, claims: Sequence[Claim]) -> None:
+        """These are all that this droplet, one of `droplet_ids`, claims. Once for each of them.
+
+        Raises ValueError where a name is claimed twice; then it must not take effect.
+        """
+        self._before.update(_tuple(self._names.get(droplet_id, ())))
+        for claim in claims:
+            name = claim.port_name
+            holder = self._by_name.get(name)
+            taken = holder is not None and holder[0] not in self._droplet_ids
+            if taken or name in self._entries or claim.droplet_id != droplet_id:
+                raise ValueError(f"{claim} of droplet {droplet_id} clashes with {holder}")
+            mac = int(claim.mac.replace(":", ""), 16)
+            self._entries[name] = (droplet_id, mac, claim.dpid, claim.revision, claim.hop_limit)
+        if claims:
+            names = tuple(claim.port_name for claim in claims)
             # Nearly every droplet has one port: the bare name spares a tuple for each.
-            self._names[claim.droplet_id] = claim.port_name
+            self._new_names[droplet_id] = names[0] if len(names) == 1 else names
         else:
-            self._names[claim.droplet_id] = (*self.names_of(claim.droplet_id), claim.port_name)
+            self._gone.append(droplet_id)
+
+    def take_effect(self) -> frozenset[str]:
+        """Do it; the port names of before and after."""
+        for name in self._before - self._entries.keys():
+            del self._by_name[name]
+        self._by_name.update(self._entries)
+        self._names.update(self._new_names)
+        for droplet_id in self._gone:
+            self._names.pop(droplet_id, None)
+        return frozenset(self._before | self._entries.keys())
+
+
+def _tuple(names: _Names) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else names
 
 
 def _claim(port_name: str, entry: _Entry) -> Claim:

@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from typing import BinaryIO, Protocol
 
 from ryu_apps.registry.claims import Claim
-from ryu_apps.registry.droplet import Droplet
-from ryu_apps.registry.status import Patch
+from ryu_apps.registry.droplet import Droplet, Port
+from ryu_apps.registry.status import Patch, registering
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +71,33 @@ ALWAYS = Precondition()
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A droplet to store, with its encoded document."""
+    """A droplet to store: its encoded document, and what of it is found or told without reading
+    that. `registering` is what the document does to the status.
 
-    droplet: Droplet
+    Not the `Droplet`, whose values take several times the room of their text: a batch holds as
+    many entries as it has droplets.
+    """
+
+    droplet_id: int
     document: bytes
+    ports: tuple[Port, ...]
+    region: str
+    tags: tuple[str, ...]
+    hop_limit: int | None
+    registering: Patch
 
     @classmethod
     def of(cls, droplet: Droplet) -> "Entry":
         """The entry of `droplet`."""
-        return cls(droplet, droplet.encode())
+        return cls(
+            droplet.droplet_id,
+            droplet.encode(),
+            droplet.ports,
+            droplet.region,
+            droplet.tags,
+            droplet.hop_limit,
+            registering(droplet.metadata),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +250,10 @@ class Store(Protocol):
         """A page of the list."""
 
     def claims(self) -> list[Claim]:
-        """All claims on port names; the revision of each is its record's latest."""
+        """All claims on port names, those of a droplet beside each other.
+
+        The revision of each is its record's latest.
+        """
 
     def count(self) -> int:
         """How many droplets are stored."""
@@ -257,6 +278,9 @@ class Store(Protocol):
 
     def probe(self) -> None:
         """Raise what a write of a droplet, even of a large one, would; nobody notices."""
+
+    def damage(self) -> str | None:
+        """Look at all that is stored, however long it takes: what is damaged; None: nothing is."""
 
     def backup(self) -> BinaryIO:
         """A copy of all as of one moment, checked, as a file without a name, from its beginning.

@@ -10,7 +10,7 @@ import logging
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from errno import EDQUOT, ENOSPC
 from pathlib import Path
 from typing import BinaryIO
@@ -33,9 +33,11 @@ from ryu_apps.store.sqlite_changes import Changes
 
 LOG = logging.getLogger(__name__)
 
-_RECORD = "d.droplet_id, d.revision, d.document, d.status, d.status_revision"
+_RECORD = "d.droplet_id, d.revision, c.document, c.status, d.status_revision"
 """The columns of a `Record`."""
 
+_CONTENT = "CROSS JOIN content c ON c.droplet_id = d.droplet_id"
+"""Where the large ones of them are found. CROSS JOIN: what is named before it leads."""
 
 _ROOM = 1 << 20
 """Bytes: what the largest droplet needs in the WAL, about twice over."""
@@ -80,7 +82,7 @@ class SqliteStore:
     def get_many(self, droplet_ids: Iterable[int]) -> dict[int, Record]:
         """The records of those of these droplets that there are, by id."""
         query = (
-            f"SELECT {_RECORD} FROM droplet d"
+            f"SELECT {_RECORD} FROM droplet d {_CONTENT}"
             " WHERE d.droplet_id IN (SELECT value FROM json_each(?))"
         )
         with self._read_lock, self._errors("read"):
@@ -101,7 +103,7 @@ class SqliteStore:
             parameters.append(query.region)
         key = "t.droplet_id" if query.tag is not None else "d.droplet_id"
         sql = (
-            f"SELECT {_RECORD} FROM {source}"
+            f"SELECT {_RECORD} FROM {source} {_CONTENT}"
             f" WHERE {' AND '.join(conditions)} ORDER BY {key} LIMIT ?"
         )
         with self._read_lock, self._errors("read"):
@@ -167,6 +169,14 @@ class SqliteStore:
         with self._write_lock, self._errors("write"), self._transaction() as transaction:
             # SQLite writes nothing where nothing changes; a revision passed over is no loss.
             transaction.count("revision", 1)
+
+    def damage(self) -> str | None:
+        """What is wrong with any page; looked at on a connection of its own, nobody waits."""
+        with (
+            self._errors("be checked"),
+            closing(sqlite_file.connect(self.path, mode="ro")) as connection,
+        ):
+            return sqlite_file.damage(connection)
 
     def backup(self) -> BinaryIO:
         """A copy as of one moment, checked; needs room for itself beside the registry."""

@@ -9,7 +9,6 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 
 from ryu_apps.registry import status
-from ryu_apps.registry.droplet import Droplet
 from ryu_apps.store.interface import (
     Change,
     ChangeRefused,
@@ -102,76 +101,81 @@ class Changes:
             return refusal
 
     def _put(self, change: Put) -> Stored:
-        droplets = [entry.droplet for entry in change.entries]
-        ids = json.dumps([droplet.droplet_id for droplet in droplets])
-        known = self._known(ids)
-        if droplets:
-            self._require(change, known.get(droplets[0].droplet_id))
-        self._require_free_names(droplets)
-        revision = self.count("revision", len(droplets)) - len(droplets)
-        revisions = {d.droplet_id: revision + n for n, d in enumerate(droplets, 1)}
+        entries = change.entries
+        known = self._known([entry.droplet_id for entry in entries])
+        if entries:
+            self._require(change, known.get(entries[0].droplet_id))
+        self._require_free_names(entries)
+        revision = self.count("revision", len(entries)) - len(entries)
+        revisions = {entry.droplet_id: revision + n for n, entry in enumerate(entries, 1)}
+        self._forget_claims_and_tags(known)
+        self._write_droplets(entries, revisions)
+        self._write_claims_and_tags(entries)
+        created = frozenset(revisions) - known.keys()
+        self.count("droplets", len(created))
+        return Stored(revisions, created, self._keep_statuses(entries, known))
+
+    def _forget_claims_and_tags(self, droplet_ids: Iterable[int]) -> None:
+        """Of all of a batch before any is inserted: a name may move between droplets of it."""
+        ids = json.dumps(list(droplet_ids))
         for table in ("port", "tag"):
-            # Before any is inserted: a name may move from one of these droplets to another.
             self._execute(
                 f"DELETE FROM {table} WHERE droplet_id IN (SELECT value FROM json_each(?))", (ids,)
             )
-        self._write_documents(change.entries, revisions)
-        self._write_claims_and_tags(droplets)
-        created = frozenset(revisions) - known.keys()
-        self.count("droplets", len(created))
-        return Stored(revisions, created, self._keep_statuses(droplets, known))
 
-    def _write_documents(self, entries: Iterable[Entry], revisions: dict[int, int]) -> None:
+    def _write_droplets(self, entries: Iterable[Entry], revisions: dict[int, int]) -> None:
         """Insert or replace the droplets; a status that is there stays."""
         self._executemany(
-            "INSERT INTO droplet (droplet_id, revision, region, document, hop_limit)"
-            " VALUES (?, ?, ?, ?, ?)"
+            "INSERT INTO droplet (droplet_id, revision, region, hop_limit) VALUES (?, ?, ?, ?)"
             " ON CONFLICT (droplet_id) DO UPDATE SET revision = excluded.revision,"
-            " region = excluded.region, document = excluded.document,"
-            " hop_limit = excluded.hop_limit",
-            (
-                (d.droplet_id, revisions[d.droplet_id], d.region, entry.document, d.hop_limit)
-                for entry in entries
-                for d in (entry.droplet,)
-            ),
+            " region = excluded.region, hop_limit = excluded.hop_limit",
+            ((e.droplet_id, revisions[e.droplet_id], e.region, e.hop_limit) for e in entries),
+        )
+        self._executemany(
+            "INSERT INTO content (droplet_id, document) VALUES (?, ?)"
+            " ON CONFLICT (droplet_id) DO UPDATE SET document = excluded.document",
+            ((entry.droplet_id, entry.document) for entry in entries),
         )
 
-    def _write_claims_and_tags(self, droplets: Iterable[Droplet]) -> None:
+    def _write_claims_and_tags(self, entries: Iterable[Entry]) -> None:
         self._executemany(
             "INSERT INTO port VALUES (?, ?, ?, ?)",
             (
-                (port.name, d.droplet_id, port.mac, None if port.dpid is None else f"{port.dpid:x}")
-                for d in droplets
-                for port in d.ports
+                (port.name, e.droplet_id, port.mac, None if port.dpid is None else f"{port.dpid:x}")
+                for e in entries
+                for port in e.ports
             ),
         )
         self._executemany(
             "INSERT INTO tag VALUES (?, ?)",
-            ((tag, d.droplet_id) for d in droplets for tag in d.tags),
+            ((tag, entry.droplet_id) for entry in entries for tag in entry.tags),
         )
 
     def _keep_statuses(
-        self, droplets: Iterable[Droplet], known: dict[int, Record]
+        self, entries: Iterable[Entry], known: dict[int, Record]
     ) -> dict[int, tuple[bytes | None, int]]:
         """Take out of the statuses what the droplets that were put say themselves; what is left.
 
         No revision of its own: the droplet's new one tells of it.
         """
         kept = {}
-        for droplet in droplets:
-            before = known.get(droplet.droplet_id)
+        for entry in entries:
+            before = known.get(entry.droplet_id)
             if before is None or not before.status_revision:
                 continue
-            patch = status.registering(droplet.metadata)
-            rest = status.encode(status.patched(status.decode(before.status), patch))
+            after = status.patched(status.decode(before.status), entry.registering)
+            rest = status.encode(after)
             if rest != before.status:
-                query = "UPDATE droplet SET status = ? WHERE droplet_id = ?"
-                self._execute(query, (rest, droplet.droplet_id))
-            kept[droplet.droplet_id] = (rest, before.status_revision)
+                self._write_status(entry.droplet_id, rest)
+            kept[entry.droplet_id] = (rest, before.status_revision)
         return kept
 
+    def _write_status(self, droplet_id: int, text: bytes | None) -> None:
+        query = "UPDATE content SET status = ? WHERE droplet_id = ?"
+        self._execute(query, (text, droplet_id))
+
     def _patch_status(self, change: PatchStatus) -> StatusPatched:
-        record = self._known(json.dumps([change.droplet_id])).get(change.droplet_id)
+        record = self._known([change.droplet_id]).get(change.droplet_id)
         if record is None:
             raise NoSuchDroplet(change.droplet_id)
         before = status.decode(record.status)
@@ -179,14 +183,13 @@ class Changes:
         if after == before:
             return StatusPatched(record.latest, changed=False)
         revision = self.count("revision", 1)
-        self._execute(
-            "UPDATE droplet SET status = ?, status_revision = ? WHERE droplet_id = ?",
-            (status.encode(after), revision, change.droplet_id),
-        )
+        query = "UPDATE droplet SET status_revision = ? WHERE droplet_id = ?"
+        self._execute(query, (revision, change.droplet_id))
+        self._write_status(change.droplet_id, status.encode(after))
         return StatusPatched(revision, changed=True)
 
     def _delete(self, change: Delete) -> Deleted:
-        record = self._known(json.dumps([change.droplet_id])).get(change.droplet_id)
+        record = self._known([change.droplet_id]).get(change.droplet_id)
         if record is None:
             raise NoSuchDroplet(change.droplet_id)
         self._require(change, record)
@@ -194,17 +197,19 @@ class Changes:
         self.count("droplets", -1)
         return Deleted()
 
-    def _known(self, ids: str) -> dict[int, Record]:
+    def _known(self, droplet_ids: Sequence[int]) -> dict[int, Record]:
         """The records of those of these droplets that there are; their documents are not read."""
         query = (
-            "SELECT droplet_id, revision, x'', status, status_revision FROM droplet"
+            "SELECT droplet_id, revision, x'', status, status_revision"
+            " FROM droplet JOIN content USING (droplet_id)"
             " WHERE droplet_id IN (SELECT value FROM json_each(?))"
         )
-        return {row[0]: Record(*row) for row in self._execute(query, (ids,)).fetchall()}
+        rows = self._execute(query, (json.dumps(droplet_ids),)).fetchall()
+        return {row[0]: Record(*row) for row in rows}
 
-    def _require_free_names(self, droplets: Sequence[Droplet]) -> None:
-        owners = {port.name: droplet.droplet_id for droplet in droplets for port in droplet.ports}
-        ids = {droplet.droplet_id for droplet in droplets}
+    def _require_free_names(self, entries: Sequence[Entry]) -> None:
+        owners = {port.name: entry.droplet_id for entry in entries for port in entry.ports}
+        ids = {entry.droplet_id for entry in entries}
         query = "SELECT name, droplet_id FROM port WHERE name IN (SELECT value FROM json_each(?))"
         conflicts = tuple(
             NameConflict(owners[name], name, holder)

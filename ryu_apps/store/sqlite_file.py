@@ -11,6 +11,7 @@ know of the others: the highest boot count that any had.
 import fcntl
 import os
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -70,7 +71,8 @@ def note_boot(descriptor: int, boot_count: int) -> None:
 def prepare(path: Path) -> None:
     """Make `path` a registry of the current version: create it, migrate it, or raise.
 
-    Raises `StoreRefused`, the file untouched, where it is no registry, damaged, or newer.
+    Raises `StoreRefused`, the file untouched, where it is no registry, damaged, or newer. Damage
+    among the documents alone is not looked for: `require_sound` does, in its own time.
     """
     if not path.exists():
         _create(path)
@@ -82,20 +84,58 @@ def prepare(path: Path) -> None:
         )
     try:
         # Read-only: even closing a writer may move the WAL into a file that is then refused.
-        require_sound(path)
+        _require(path, _damage_of_indexes)
         with closing(connect(path)) as connection:
             # A copy that `VACUUM INTO` made has no WAL yet.
             connection.execute("PRAGMA journal_mode = WAL")
             migrate(connection)
     except sqlite3.DatabaseError as error:
-        raise StoreRefused(_damaged(path, str(error))) from error
+        raise StoreRefused(
+            f"registry {path}: cannot be opened or brought up to date: {error}. Nothing in it is "
+            f"lost"
+        ) from error
 
 
 def require_sound(path: Path) -> None:
-    """Raise `StoreRefused` where `path` is no registry, damaged, or newer than this release."""
+    """Raise `StoreRefused` where `path` is no registry, damaged, or newer than this release.
+
+    Reads all of it, from a cold disk for as long as that takes.
+    """
+    _require(path, damage)
+
+
+def damage(connection: sqlite3.Connection) -> str | None:
+    """What is wrong anywhere in the file, None where nothing is."""
+    return _problems(connection, "quick_check(3)")
+
+
+def _damage_of_indexes(connection: sqlite3.Connection) -> str | None:
+    """What is wrong in what is read at a start, in which there is nothing large."""
+    query = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name != 'content'"
+    tables = [name for (name,) in connection.execute(query)]
+    found = (_problems(connection, f"quick_check({table})") for table in tables)
+    return next(filter(None, found), None)
+
+
+def _problems(connection: sqlite3.Connection, check: str) -> str | None:
+    try:
+        problems = [row[0] for row in connection.execute(f"PRAGMA {check}")]
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            raise
+        return str(error)
+    if problems == ["ok"]:
+        return None
+    lines = (line for problem in problems for line in problem.splitlines())
+    return "; ".join(line for line in lines if not line.startswith("***"))
+
+
+def _require(path: Path, damage_of: Callable[[sqlite3.Connection], str | None]) -> None:
     try:
         with closing(connect(path, mode="ro")) as connection:
             _require_ours(connection, path)
+            if (found := damage_of(connection)) is not None:
+                raise StoreRefused(_damaged(path, found))
     except sqlite3.DatabaseError as error:
         raise StoreRefused(_damaged(path, str(error))) from error
 
@@ -159,9 +199,6 @@ def _require_ours(connection: sqlite3.Connection, path: Path) -> None:
             f"registry {path}: has schema version {version} and this release knows up to "
             f"{VERSION}; it was written by a newer release"
         )
-    problems = [row[0] for row in connection.execute("PRAGMA quick_check(3)")]
-    if problems != ["ok"]:
-        raise StoreRefused(_damaged(path, "; ".join(problems)))
 
 
 def _damaged(path: Path, what: str) -> str:

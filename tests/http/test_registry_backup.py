@@ -1,10 +1,12 @@
 """Backup and restore as an operator does them, by `dropletctl` on real controller processes."""
 
+import http.client
 import json
 import os
 import stat
 import subprocess
 import threading
+from contextlib import suppress
 
 import pytest
 
@@ -12,6 +14,7 @@ from tests.http.fake_controller import wait_until
 from tests.http.rest_harness import DPID, NDJSON, RestController, droplet
 from tests.http.ryu_controller import RyuController
 from tests.packaging.manager import BIN
+from tests.unit.store.test_sqlite_file import break_documents
 
 BATCH = 4000
 
@@ -196,6 +199,35 @@ def test_a_damaged_registry_stops_the_start_and_a_restore_brings_it_back(tmp_pat
             assert old.read() == damaged
     finally:
         controller.kill()
+
+
+def test_a_registry_with_damaged_documents_is_read_on_and_takes_no_writes(tmp_path):
+    controller = RyuController(tmp_path)
+    try:
+        controller.start()
+        for n in range(1, 41):
+            controller.put(n, droplet(f"tap{n}", note="x" * 3000))
+        controller.stop()
+        break_documents(controller.registry, range(20, 41))
+        controller.launch()
+        reason = "the registry is damaged, see the log"
+        wait_until(lambda: reason in said_by(controller, "/readyz"), "it looked and says so")
+        controller.read_tokens()
+        assert controller.gauge("ovs_metadata_registry_damaged") == 1
+        assert "dropletctl restore FILE" in controller.log_text()
+        assert controller.get("/v1/droplets/7").json["droplet_id"] == 7
+        assert controller.get("/v1/droplets/30").status == 503
+        answer = controller.put(7, droplet("tap7"))
+        assert (answer.status, "is damaged" in answer.json["detail"]) == (503, True)
+    finally:
+        controller.kill()
+
+
+def said_by(controller, path):
+    """What it answers there; nothing where it does not yet."""
+    with suppress(OSError, http.client.HTTPException):
+        return controller.get(path, token=" ").body.decode()
+    return ""
 
 
 def test_a_restore_of_what_is_no_backup_says_so_and_changes_nothing(controller):

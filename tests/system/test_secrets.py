@@ -247,7 +247,7 @@ def break_the_registry(said: Said) -> None:
         registry.execute("DROP TRIGGER refuse_too")
         assert said.call("PUT", "/v1/droplets/7", document(hostname="again"))[0] == 200
         broken = json.dumps(document())[:-30].encode()
-        registry.execute("UPDATE droplet SET document = ? WHERE droplet_id = 7", (broken,))
+        registry.execute("UPDATE content SET document = ? WHERE droplet_id = 7", (broken,))
         registry.commit()
     before = said.logs().count("Traceback")
     # Has the stream read the record.

@@ -3,6 +3,7 @@
 import eventlet
 import pytest
 
+from ryu_apps.northbound import turns
 from ryu_apps.northbound.registry import Registry
 from ryu_apps.registry.completion import Defaults
 from ryu_apps.registry.droplet import read_droplet
@@ -302,3 +303,28 @@ def test_by_default_the_store_is_called_on_a_thread_and_the_hub_goes_on(store):
     finally:
         counter.kill()
     assert len(turns) >= 19
+
+
+def test_others_have_their_turn_while_a_large_batch_is_indexed_and_see_all_of_it_or_none(
+    registry, monkeypatch
+):
+    monkeypatch.setattr(turns, "SLICE_SECONDS", 0)
+    registry.put(droplet(1, "a"))
+    told = []
+    registry.on_change = told.append
+    seen = []
+
+    def look():
+        while True:
+            holders = [claim and claim.droplet_id for claim in map(registry.claims.get, "ab")]
+            seen.append((*holders, len(told)))
+            eventlet.sleep(0)
+
+    looking = eventlet.spawn(look)
+    others = [Entry.of(droplet(n, f"t{n}")) for n in range(3, 3000)]
+    registry.put_many([Entry.of(droplet(1, "b")), *others, Entry.of(droplet(2, "a"))])
+    looking.kill()
+    assert len(seen) > 2000
+    assert {(a, b) for a, b, _ in seen} == {(1, None), (2, 1)}
+    assert len({count for *_, count in seen}) > 2  # and it is told of in pieces
+    assert frozenset.union(*told) == {"a", "b", *(f"t{n}" for n in range(3, 3000))}

@@ -60,3 +60,18 @@ def test_a_name_claimed_twice_changes_nothing(changes):
 
 def test_an_empty_directory_is_truthy():
     assert ClaimsDirectory()
+
+
+def test_what_is_prepared_is_not_seen_before_it_takes_effect():
+    directory = ClaimsDirectory()
+    directory.replace({1: [claim(1, "a")], 2: [claim(2, "b")], 3: [claim(3, "c")]})
+    before = set(directory.all())
+    replacement = directory.replacement({1, 2, 3})
+    replacement.add(1, [claim(1, "b", 2)])
+    replacement.add(2, [claim(2, "a", 2), claim(2, "d", 2)])
+    replacement.add(3, [])
+    assert set(directory.all()) == before
+    assert directory.names_of(1) == ("a",)
+    assert replacement.take_effect() == {"a", "b", "c", "d"}
+    assert set(directory.all()) == {claim(1, "b", 2), claim(2, "a", 2), claim(2, "d", 2)}
+    assert [directory.names_of(n) for n in (1, 2, 3)] == [("b",), ("a", "d"), ()]

@@ -151,6 +151,30 @@ def test_a_registry_with_overwritten_pages_is_refused_and_left(filled):
     refuses_and_leaves(filled, "may be damaged")
 
 
+def break_documents(path, droplet_ids):
+    """Overwrite the pages that these droplets' documents are on, and nothing that a start reads."""
+    with closing(sqlite3.connect(path)) as connection:
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+        query = "SELECT document FROM content WHERE droplet_id = ?"
+        texts = [connection.execute(query, (n,)).fetchone()[0] for n in droplet_ids]
+    data = bytearray(path.read_bytes())
+    for page in {data.index(text[:200]) // size for text in texts}:
+        data[page * size : (page + 1) * size] = b"\xff" * size
+    path.write_bytes(data)
+
+
+def test_a_start_reads_no_document_and_damage_there_is_found_by_looking(filled):
+    with closing(SqliteStore(filled)) as store:
+        assert store.damage() is None
+    break_documents(filled, range(20, 200))
+    with closing(SqliteStore(filled)) as store:
+        assert len(store.claims()) == store.count() == 199
+        assert "Page " in store.damage()
+        assert store.get_many([7]).keys() == {7}
+        with pytest.raises(StoreUnavailable, match="malformed"):
+            store.get_many([100])
+
+
 def test_a_missing_registry_whose_wal_is_there_is_not_replaced_by_an_empty_one(path):
     Path(f"{path}-wal").write_bytes(b"droplets")
     refuses_and_leaves(path, "registry.db-wal is there")
