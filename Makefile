@@ -37,7 +37,7 @@ test: venv network-packages client-image ## every test (root; an ordinary user's
 	exit $$status
 
 soak: need-root venv network-packages ## both processes under a random life of ports and droplets, memory and files watched (root); MINUTES=30
-	@OVS_METADATA_SOAK_SECONDS=$$(( $(MINUTES) * 60 )) exec .venv/bin/python -m pytest -s tests/system/test_soak.py
+	@OVS_METADATA_SOAK_SECONDS=$$(( $(MINUTES) * 60 )) exec .venv/bin/python -m pytest -s tests/system/test_soak.py tests/system/test_faults.py::test_controller_frozen
 
 test-vm: need-root venv network-packages ## a Debian boots as a virtual machine, in software, from the server (root; takes minutes)
 	@scripts/client-image --vm >/dev/null

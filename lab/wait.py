@@ -6,7 +6,7 @@ from typing import TypeVar
 
 _T = TypeVar("_T")
 
-SECONDS = 20.0
+SECONDS = 40.0
 """The usual patience: a net for what never comes, no measure of speed."""
 
 _PAUSE = 0.02

@@ -21,11 +21,15 @@ longer:
 Open vSwitch writes its word down once in I = 5 s (other_config:stats-update-interval, no less),
 and `since` is up to D = 2 s before we read it (three echoes, half a second apart:
 `ovsdb_evidence`). The next word comes I later, so the lease bridges the gap where I + D < L:
-5 + 2 < 10. A controller that dies right after Open vSwitch looked has been acknowledged to at most
-H = 3 s before (the heartbeat): the first word comes in time where H + I < L: 3 + 5 < 10. One whose
-whole host goes silent stays connected until Open vSwitch has probed it in vain (inactivity_probe,
-5 s, twice): too late. The lease runs out then, and the answer is 503 until it is heard again, as
-wherever neither is known.
+5 + 2 < 20. A controller that stands still (SIGSTOP, a machine that is paused), or whose host goes
+silent, stays connected until Open vSwitch has probed it in vain (inactivity_probe, P = 5 s,
+twice). It has been acknowledged to at most H = 3 s before (the heartbeat), so the first word comes
+in time where H + 2 P + I < L: 3 + 10 + 5 < 20. Where the connection is reset no probe is needed.
+What such a controller does when it goes on, it does to a connection that Open vSwitch has ended;
+to be heard it needs a new one, and then it waits L as any other.
+
+Where neither is known, above all where the controller leads the switch and only we are cut off from
+it, the lease runs out, and the answer is 503 until it is heard again.
 """
 
 from dataclasses import dataclass, replace

@@ -23,6 +23,9 @@ Publish = Callable[[View | None, Lease], None]
 _FIRST_PAUSE = 0.02
 _LONGEST_PAUSE = 1.0
 _GOODBYE = 3.0
+# A controller that says nothing for so long, though it has to say a heartbeat every 3 s, or for
+# half a lease where that is less, is given up: there must be time to make another connection.
+_PATIENCE = 5.0
 # Events that change nothing on disk.
 _PASSING = ("heartbeat", "waiting")
 
@@ -212,8 +215,7 @@ class Replica(threading.Thread):
 
     def _acknowledge(self, controller: Controller, view: View) -> None:
         sent_at = self._clock()
-        # Within the lease a connection that went dead must be found out, and another be made.
-        controller.timeout = view.lease / 2
+        controller.timeout = min(view.lease / 2, _PATIENCE)
         controller.acknowledge(self.dpid, self.server, view.revision)
         self._change_lease(lambda lease, _, length: lease.acknowledged(sent_at, length))
 

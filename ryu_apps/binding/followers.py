@@ -13,7 +13,11 @@ forgotten before the same connection has outlived its lease.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-LEASE = 10.0
+LEASE = 20.0
+"""Seconds: enough for a server to hear from its switch that it has given up a controller which
+stands still (`metadata_http/lease.py` has the arithmetic). It is what a silent server costs: a new
+binding on its bridge waits as long for it, which mostly is the one server that would answer it.
+"""
 
 MAX_FOLLOWERS = 64
 """Metadata servers of one bridge: one for each process that serves it, and room for renamed ones.

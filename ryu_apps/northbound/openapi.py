@@ -45,7 +45,7 @@ _REASONS = {
     404: "There is no such thing",
     405: "Not a method of this path; Allow names them",
     408: "The body took too long to come",
-    409: "Another droplet holds a port name",
+    409: "Another droplet holds a port name; the revision is none to acknowledge",
     412: "The precondition does not hold",
     413: "The body is larger than the limit",
     415: "Not the media type, charset or coding that is taken",

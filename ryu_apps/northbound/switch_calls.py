@@ -53,6 +53,13 @@ def acknowledge(call: Call) -> webob.Response:
     data = body.read(call.request.environ, max_bytes=_MAX_ACKNOWLEDGEMENT, seconds=seconds)
     revision = _read_revision(jsontext.parse(data))
     server = _server(call.path["server"])
+    feed = call.context.switchboard.feed(dpid)
+    if feed is None or revision > feed.revision:
+        # Taken at its word it would have ports opened for it that it does not know of.
+        raise Problem(
+            HTTPStatus.CONFLICT,
+            f"there is no revision {revision} of this switch yet: nobody can have applied it",
+        )
     if not call.context.switchboard.acknowledge(dpid, server, revision):
         raise Problem(
             HTTPStatus.CONFLICT,

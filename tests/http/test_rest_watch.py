@@ -71,7 +71,7 @@ def test_a_full_view_comes_first_then_each_change(controller, switch):
             "dpid": DPID_TEXT,
             "revision": revision,
             "hv_local_subnet": "100.127.0.0/16",
-            "lease": 10,
+            "lease": 20,
         }
         assert port == {
             "event": "port",
@@ -212,6 +212,20 @@ def test_a_follower_is_one_before_its_first_line(controller, switch):
         ]
     assert controller.request("DELETE", server, role="server").status == 204
     assert controller.do("followers")[-1] == ["unfollow", DPID, "meta-1"]
+
+
+def test_a_revision_that_was_never_reached_cannot_be_acknowledged(controller, switch):
+    """Or ports would be opened for a server that does not know of them."""
+    with controller.watch("&server=meta-1", role="server") as watch:
+        revision = watch.until("in-sync")[-1]["revision"]
+        server = f"/v1/switches/{DPID_TEXT}/servers/meta-1"
+        answer = controller.request("PUT", server, {"revision": revision + 1}, role="server")
+        assert answer.status == 409
+        assert f"no revision {revision + 1}" in answer.json["title"] + answer.json["detail"]
+        assert controller.do("followers") == [["follow", DPID, "meta-1"]]
+        publish(controller, 603, "tapb")
+        answer = controller.request("PUT", server, {"revision": revision + 1}, role="server")
+        assert answer.status == 204
 
 
 def test_a_follower_whose_stream_is_cut_stays_one(controller, switch):

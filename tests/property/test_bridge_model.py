@@ -130,7 +130,7 @@ class BridgeModel(RuleBasedStateMachine):
             self.world.start_controller()
         self.world.connect(dpid)
 
-    @rule(seconds=st.sampled_from((0.5, 6.0, 11.0)))
+    @rule(seconds=st.sampled_from((0.5, 0.6 * LEASE, LEASE + 1)))
     def time_passes(self, seconds: float) -> None:
         self.world.now += seconds
 

@@ -96,7 +96,7 @@ class Prober:
         self._over.set()
         self._thread.join()
 
-    def wait_for(self, status: int | None, more: int = 1, seconds: float = 20.0) -> None:
+    def wait_for(self, status: int | None, more: int = 1, seconds: float = 40.0) -> None:
         """Wait until there were `more` answers of this status than now."""
         with self._seen:
             wanted = self.answers[status] + more

@@ -12,15 +12,13 @@ import pytest
 
 from lab.hypervisor import BRIDGE
 from lab.services import OPENFLOW_PORT
+from ryu_apps.binding.followers import LEASE
 from tests.system.cloud import REST_PORT, Cloud, Host
 from tests.system.probe import Prober, probing
 from tests.system.stage import OFPORT, Stage, plugged, replaced, settled, staged
 
 pytest_plugins = ["tests.system.cloud_fixture"]
 pytestmark = pytest.mark.root
-
-LEASE = 10.0
-"""Seconds; as the controller tells it."""
 
 
 @pytest.fixture
@@ -94,7 +92,7 @@ def test_a_controller_on_another_host_is_dead_for_longer_than_a_lease(peer_stage
     with probing(peer_stage.ledger, settled(peer_stage)) as probers:
         probers[b].wait_for(200, 4)
         controller.kill()
-        served_for(probers[b], 2 * LEASE)
+        served_for(probers[b], 1.2 * LEASE)
         peer_stage.vsctl(*replaced(peer_stage))
         controller.start()
         peer_stage.serving(b, c)
@@ -116,7 +114,7 @@ def test_a_server_counts_on_the_switch_that_is_away_and_is_waited_for(peer_stage
             with cut_off(host, OPENFLOW_PORT, "reject with tcp reset"):
                 # Whatever it sends next tells the switch; the controller hears nothing.
                 host.ovs.vsctl("add-port", BRIDGE, "news0", "--", *_internal("news0"))
-                served_for(probers[b], 1.5 * LEASE)
+                served_for(probers[b], 1.2 * LEASE)
                 assert not is_connected(host)
                 cloud.rest.delete(peer_stage.ids[b])
                 ledger.allow(b, heir)

@@ -302,6 +302,30 @@ def test_a_server_that_counts_on_the_switch_s_absence_is_waited_for_when_it_is_b
     assert opened_for(world) == {2}
 
 
+def test_a_controller_that_stood_still_waits_anew_before_it_opens_anything(world: World):
+    """Open vSwitch has given it up meanwhile, which the server counts on, and it does not know."""
+    alone, other, _ = world.servers
+    world.leave(other)
+    world.replace(1, 2, mac=OTHER_MAC)  # The last thing it heard, and has yet to look at.
+    world.now += 8
+    world.cut(1)
+    for _ in range(12):
+        world.now += 5
+        world.read_ovsdb(alone, age=2.0)
+        assert alone.answers(ADDRESS, world.now) == 1
+    world.look_at_leases(1)
+    world.catch_up(1)
+    world.now += LEASE
+    world.catch_up(1)
+    assert opened_for(world) == {1}, "whatever it says, nobody hears it"
+    world.connect(1)
+    carry_out(world)
+    assert opened_for(world) == set(), "the server may still answer for droplet 1"
+    world.now += LEASE
+    carry_out(world)
+    assert opened_for(world) == {2}
+
+
 def test_a_silent_server_is_forgotten_once_the_connection_has_outlived_its_lease(world: World):
     assert world.known_servers[1] == {"s1", "s1b"}
     world.now += LEASE
