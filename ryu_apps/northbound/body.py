@@ -60,13 +60,13 @@ def require_type(environ: Environ, *accepted: str) -> str:
 
 def read(environ: Environ, *, max_bytes: int, seconds: float) -> bytes:
     """The whole body. Raises `Problem`: 413 beyond `max_bytes`, 408 after `seconds`, 400."""
-    return b"".join(_pieces(environ, max_bytes, seconds))
+    return b"".join(pieces(environ, max_bytes=max_bytes, seconds=seconds))
 
 
 def lines(environ: Environ, *, max_bytes: int, max_line: int, seconds: float) -> Iterator[bytes]:
     """The lines of the body as they come. Raises `Problem` as `read`, and for a longer line."""
     rest = b""
-    for piece in _pieces(environ, max_bytes, seconds):
+    for piece in pieces(environ, max_bytes=max_bytes, seconds=seconds):
         *whole, rest = (rest + piece).split(b"\n")
         if any(len(line) > max_line for line in (*whole, rest)):
             raise Problem(
@@ -77,8 +77,11 @@ def lines(environ: Environ, *, max_bytes: int, max_line: int, seconds: float) ->
         yield rest
 
 
-def _pieces(environ: Environ, max_bytes: int, seconds: float) -> Iterator[bytes]:
-    """The body piece by piece; `seconds` bounds the waiting for it, not what is done with it."""
+def pieces(environ: Environ, *, max_bytes: int, seconds: float) -> Iterator[bytes]:
+    """The body piece by piece; `seconds` bounds the waiting for it, not what is done with it.
+
+    Raises `Problem` as `read`.
+    """
     announced = _announced(environ, max_bytes)
     size, waited = 0, 0.0
     while announced != 0:

@@ -34,7 +34,7 @@ class Limits:
     watchers: int = 2000
     watchers_per_switch: int = 64
     batches: int = 4
-    """At a time; each holds its whole body and what was read of it."""
+    """At a time; each holds the documents that were read of it until the last is."""
 
 
 class Places:

@@ -4,13 +4,13 @@ import re
 from collections.abc import Iterable
 from http import HTTPStatus
 
-import eventlet
 import webob
 
 from ryu_apps.northbound import body
 from ryu_apps.northbound.answers import document_revision, etag, json_answer, no_content
 from ryu_apps.northbound.context import Call, whole_number
 from ryu_apps.northbound.problems import Problem
+from ryu_apps.northbound.turns import in_turns
 from ryu_apps.registry import jsontext
 from ryu_apps.registry.batch import BatchReader
 from ryu_apps.registry.droplet import MAX_DROPLET_ID, read_droplet
@@ -22,7 +22,6 @@ NDJSON = "application/x-ndjson"
 
 _ID = re.compile(r"0|[1-9][0-9]{0,19}", re.ASCII)
 _TAGS = re.compile(r'(W/)?"([^"]*)"')
-_BETWEEN_PAUSES = 16
 
 
 def put(call: Call) -> webob.Response:
@@ -93,13 +92,12 @@ def put_batch(call: Call) -> webob.Response:
 def _put_batch(call: Call) -> webob.Response:
     registry, limits = call.context.registry, call.context.limits
     reader = BatchReader(
-        max_droplets=limits.batch_droplets, default_region=registry.defaults.region
+        Entry.of, max_droplets=limits.batch_droplets, default_region=registry.defaults.region
     )
-    for count in reader.read(_elements(call)):
-        if count % _BETWEEN_PAUSES == 0:
-            eventlet.sleep(0)  # Reading is work of our own: let the others have their turn.
-    created = registry.put_many([Entry.of(droplet) for droplet in reader.droplets])
-    total = len(reader.droplets)
+    for _ in in_turns(reader.read(_elements(call))):
+        pass
+    created = registry.put_many(reader.kept)
+    total = len(reader.kept)
     return json_answer(
         jsontext.encode({"droplets": total, "created": created, "replaced": total - created})
     )
@@ -116,9 +114,8 @@ def _elements(call: Call) -> Iterable[jsontext.Element]:
                 seconds=limits.batch_seconds,
             )
         )
-    return jsontext.array_elements(
-        body.read(environ, max_bytes=limits.batch, seconds=limits.batch_seconds)
-    )
+    pieces = body.pieces(environ, max_bytes=limits.batch, seconds=limits.batch_seconds)
+    return jsontext.array_elements(pieces, max_bytes=limits.document)
 
 
 def _droplet_answer(record: Record, status: HTTPStatus) -> webob.Response:

@@ -3,23 +3,38 @@
 What cannot be seen in one document alone is checked here: an id or a port name twice.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Generic, TypeVar
 
 from ryu_apps.registry.droplet import Droplet, read_droplet
 from ryu_apps.registry.faults import Fault, Findings, InvalidDocument
 from ryu_apps.registry.jsontext import Element
 
+_Kept = TypeVar("_Kept")
 
-class BatchReader:
-    """Reads the elements of one batch, one at a time, so that the caller may pause between."""
 
-    def __init__(self, *, max_droplets: int, default_region: str | None = None) -> None:
-        self.droplets: list[Droplet] = []
+class BatchReader(Generic[_Kept]):
+    """Reads the elements of one batch, one at a time, so that the caller may pause between.
+
+    `kept` is what `keep` makes of each droplet: the droplets themselves are let go, for their
+    values take several times the room of their text.
+    """
+
+    def __init__(
+        self,
+        keep: Callable[[Droplet], _Kept],
+        *,
+        max_droplets: int,
+        default_region: str | None = None,
+    ) -> None:
+        self.kept: list[_Kept] = []
+        self._keep = keep
         self._max_droplets = max_droplets
         self._default_region = default_region
         self._findings = Findings()
         self._read = 0
-        self._places: dict[int | str, str] = {}
+        # Of each id and port name: the line, or else the element, that first had it.
+        self._first: dict[int | str, int] = {}
 
     def read(self, elements: Iterable[Element]) -> Iterator[int]:
         """Read `elements`; yields how many were read after each.
@@ -46,14 +61,15 @@ class BatchReader:
         except InvalidDocument as error:
             self._findings.add_invalid(error, element=self._read, line=line)
             return
-        here = f"element {self._read}" if line is None else f"line {line}"
-        self._claim(droplet.droplet_id, "/droplet_id", here, line)
+        self._claim(droplet.droplet_id, "/droplet_id", line)
         for index, port in enumerate(droplet.ports):
-            self._claim(port.name, f"/ports/{index}/name", here, line)
-        self.droplets.append(droplet)
+            self._claim(port.name, f"/ports/{index}/name", line)
+        self.kept.append(self._keep(droplet))
 
-    def _claim(self, key: int | str, pointer: str, here: str, line: int | None) -> None:
-        first = self._places.setdefault(key, here)
+    def _claim(self, key: int | str, pointer: str, line: int | None) -> None:
+        here = self._read if line is None else line
+        first = self._first.setdefault(key, here)
         if first != here:
-            reason = f"{key} occurs twice in the batch, first in {first}"
+            kind = "element" if line is None else "line"
+            reason = f"{key} occurs twice in the batch, first in {kind} {first}"
             self._findings.add(Fault(pointer, reason, self._read, line))

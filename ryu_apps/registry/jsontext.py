@@ -4,6 +4,7 @@ Two rules for what may live here: bytes in, plain values out; and a text that wo
 differently by two readers (a key twice, NaN, half a surrogate pair) is refused, not guessed.
 """
 
+import codecs
 import json
 import math
 from collections.abc import Iterable, Iterator
@@ -67,13 +68,11 @@ def decode_utf8(data: bytes) -> str:
 
 
 def _value_at(text: str, start: int, decoder: json.JSONDecoder = _DECODER) -> tuple[Any, int]:
-    """The value that begins at `start` and the offset after it."""
+    """The value that begins at `start` and the offset after it. Raises `JSONDecodeError` too."""
     try:
         return decoder.raw_decode(text, start)
-    except json.JSONDecodeError as error:
-        raise _refusal(
-            f"not JSON: {error.msg} at line {error.lineno} column {error.colno}"
-        ) from None
+    except json.JSONDecodeError:
+        raise
     except _Repeated as error:
         raise _refusal(f"the key {shown(str(error))} occurs twice in one object") from None
     except RecursionError:
@@ -82,6 +81,12 @@ def _value_at(text: str, start: int, decoder: json.JSONDecoder = _DECODER) -> tu
         raise _refusal(str(error)) from None
     except ValueError:  # Python's bound on the digits of an integer.
         raise _refusal("a number has thousands of digits") from None
+
+
+def _not_json(error: json.JSONDecodeError, lines: int = 0, column: int = 0) -> InvalidDocument:
+    """The refusal of a text of which so many line ends, and characters after the last, are gone."""
+    at = f"line {lines + error.lineno} column {error.colno + (error.lineno == 1) * column}"
+    return _refusal(f"not JSON: {error.msg} at {at}")
 
 
 def _require_sound(value: Any) -> None:
@@ -134,6 +139,8 @@ def parse(data: bytes) -> Any:
     except _Huge:
         plain = False
         value, end = _value_at(text, start)
+    except json.JSONDecodeError as error:
+        raise _not_json(error) from None
     end = _after_space(text, end)
     if end != len(text):
         raise _refusal(f"not JSON: more text after the value, at character {end}")
@@ -155,31 +162,26 @@ Element = tuple[int | None, Any | InvalidDocument]
 """One document of a batch: its line where the batch has lines, and its value or its faults."""
 
 
-def array_elements(data: bytes) -> Iterator[Element]:
-    """The elements of the JSON array in `data`, read one at a time.
+def array_elements(pieces: Iterable[bytes], *, max_bytes: int) -> Iterator[Element]:
+    """The elements of the JSON array that comes in `pieces`, read one at a time.
 
     Each is a value, or the `InvalidDocument` that says what is wrong with it. Raises
-    `InvalidDocument` where the array itself cannot be followed any further.
+    `InvalidDocument` where the array itself cannot be followed any further, as where an element
+    has more than `max_bytes`. No more than an element and a piece are held at a time.
     """
-    text = decode_utf8(data)
-    at = _after_space(text, 0)
-    if text[at : at + 1] != "[":
+    text = _Window(pieces, max_bytes)
+    if not text.take("["):
         raise _refusal("a batch is a JSON array of droplets (or application/x-ndjson)")
-    at = _after_space(text, at + 1)
-    if text[at : at + 1] == "]":
-        _expect_end(text, at + 1)
+    if text.take("]"):
+        text.expect_end()
         return
     while True:
-        value, at = _value_at(text, at)
-        yield None, _value_or_faults(value)
-        at = _after_space(text, at)
-        separator = text[at : at + 1]
-        if separator == "]":
-            _expect_end(text, at + 1)
+        yield None, _value_or_faults(text.value())
+        if text.take("]"):
+            text.expect_end()
             return
-        if separator != ",":
-            raise _refusal(f"not JSON: ',' or ']' expected at character {at}")
-        at = _after_space(text, at + 1)
+        if not text.take(","):
+            raise _refusal(f"not JSON: ',' or ']' expected at character {text.position}")
 
 
 def _value_or_faults(value: Any) -> Any | InvalidDocument:
@@ -190,10 +192,103 @@ def _value_or_faults(value: Any) -> Any | InvalidDocument:
     return value
 
 
-def _expect_end(text: str, at: int) -> None:
-    end = _after_space(text, at)
-    if end != len(text):
-        raise _refusal(f"not JSON: more text after the array, at character {end}")
+class _Window:
+    """A text that comes in pieces: what has come of it and is not done with."""
+
+    def __init__(self, pieces: Iterable[bytes], max_bytes: int) -> None:
+        self._pieces = iter(pieces)
+        self._max_bytes = max_bytes
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self._bytes = 0
+        self._text = ""
+        self._at = 0
+        # Of what is done with: characters, line ends, and characters after the last of them.
+        self._characters = self._lines = self._column = 0
+
+    @property
+    def position(self) -> int:
+        """The offset in the whole text, in characters, of what comes next."""
+        return self._characters + self._at
+
+    def take(self, character: str) -> bool:
+        """Go on behind this character if it is the next after spaces, else to where it is not."""
+        self._at = _after_space(self._text, self._at)
+        while self._at == len(self._text):
+            if not self._more():
+                return False
+            self._at = _after_space(self._text, 0)
+        found = self._text[self._at] == character
+        self._at += found
+        return found
+
+    def expect_end(self) -> None:
+        """Raise `InvalidDocument` where anything but spaces follows."""
+        self.take("")
+        if self._at < len(self._text):
+            raise _refusal(f"not JSON: more text after the array, at character {self.position}")
+
+    def value(self) -> Any:
+        """The value that is next. Raises `InvalidDocument`."""
+        self.take("")
+        while True:
+            there = len(self._text) - self._at
+            try:
+                value, end = _value_at(self._text, self._at)
+            except json.JSONDecodeError as error:
+                if there > self._max_bytes:
+                    raise self._too_large() from None
+                # Twice as much before the next attempt: else small pieces would make many.
+                if not self._more(there):
+                    raise _not_json(error, self._lines, self._column) from None
+                continue
+            if self._may_go_on(value, end) and there <= self._max_bytes and self._more(there):
+                continue
+            if _is_longer(self._text[self._at : end], self._max_bytes):
+                raise self._too_large()
+            self._at = end
+            return value
+
+    def _may_go_on(self, value: Any, end: int) -> bool:
+        """Whether what has not come yet may belong to the value: a number says no end of itself."""
+        is_number = isinstance(value, (int, float))
+        return is_number and self._text[end : end + 1] not in (*_SPACE, ",", "]")
+
+    def _too_large(self) -> InvalidDocument:
+        return _refusal(f"the document is larger than {self._max_bytes} bytes")
+
+    def _more(self, characters: int = 1) -> bool:
+        """Let go what is done with and take in so many characters or all that are left.
+
+        False, and nothing has changed, where none are.
+        """
+        taken: list[str] = []
+        count = 0
+        while count < characters and (piece := next(self._pieces, None)) is not None:
+            taken.append(self._decoded(piece))
+            count += len(taken[-1])
+        if count < characters:
+            self._decoded(b"", final=True)
+        if not count:
+            return False
+        done = self._text[: self._at]
+        self._characters += self._at
+        self._lines += done.count("\n")
+        self._column = len(done) - done.rfind("\n") - 1 + ("\n" not in done) * self._column
+        self._text, self._at = self._text[self._at :] + "".join(taken), 0
+        return True
+
+    def _decoded(self, piece: bytes, *, final: bool = False) -> str:
+        begin = self._bytes - len(self._decoder.getstate()[0])
+        self._bytes += len(piece)
+        try:
+            return self._decoder.decode(piece, final)
+        except UnicodeDecodeError as error:
+            raise _refusal(f"not UTF-8: {error.reason} at byte {begin + error.start}") from None
+
+
+def _is_longer(text: str, size: int) -> bool:
+    """Whether `text` has more than `size` bytes."""
+    return len(text) > size or (len(text) > size // 4 and len(text.encode()) > size)
 
 
 def ndjson_elements(lines: Iterable[bytes]) -> Iterator[Element]:

@@ -154,6 +154,12 @@ def test_batches_are_bounded_in_bytes_lines_and_number(controller):
     assert (many.status, many.json["errors"][0]["detail"]) == (400, "more than 5 droplets")
     line = controller.request("POST", "/v1/droplets", batch([10], 3000), NDJSON)
     assert (line.status, line.json["detail"]) == (413, "a line is longer than 2000 bytes")
+    element = [{"droplet_id": n, **droplet(f"t{n}")} for n in (10, 11)]
+    element[1]["metadata"]["user_data"] = "x" * 3000
+    answer = controller.request("POST", "/v1/droplets", element)
+    assert answer.status == 400
+    reason = "the document is larger than 2000 bytes"
+    assert answer.json["errors"] == [{"detail": reason, "pointer": "#", "element": 1}]
     whole = controller.request("POST", "/v1/droplets", batch([10], 1500) * 10, NDJSON)
     assert whole.status == 413
 

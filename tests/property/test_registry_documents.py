@@ -4,6 +4,7 @@ import ipaddress
 import json
 import re
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -232,22 +233,39 @@ def test_whatever_an_agent_reports_is_refused_or_keeps_the_document_sound(given_
     assert {key: served[key] for key in untouched} == {key: before[key] for key in untouched}
 
 
-@given(st.binary(max_size=200) | json_values.map(lambda value: json.dumps(value).encode()))
-def test_any_bytes_are_one_value_or_refused_and_read_the_same_alone_and_in_a_batch(data):
+def array(data, piece):
+    """The elements of an array that comes in pieces of so many bytes."""
+    pieces = [data[at : at + piece] for at in range(0, len(data), piece)]
+    return jsontext.array_elements(pieces, max_bytes=1000)
+
+
+@given(
+    st.binary(max_size=200) | json_values.map(lambda value: json.dumps(value).encode()),
+    st.integers(1, 50),
+)
+def test_any_bytes_are_one_value_or_refused_and_read_the_same_alone_and_in_a_batch(data, piece):
     try:
         value = jsontext.parse(data)
     except InvalidDocument:
         return
-    assert list(jsontext.array_elements(b"[" + data + b"," + data + b"]")) == [(None, value)] * 2
+    assert list(array(b"[" + data + b"," + data + b"]", piece)) == [(None, value)] * 2
     if b"\n" not in data and data.strip():
         assert list(jsontext.ndjson_elements([data])) == [(1, value)]
 
 
-@given(st.binary(max_size=100))
-def test_any_bytes_as_a_batch(data):
+@given(
+    st.binary(max_size=100)
+    | st.lists(json_values, max_size=3).map(
+        lambda values: json.dumps(values, ensure_ascii=False).encode()
+    ),
+    st.integers(1, 20),
+)
+def test_any_bytes_as_a_batch(data, piece):
     try:
-        elements = list(jsontext.array_elements(data))
+        elements = list(array(data, piece))
     except InvalidDocument:
+        with pytest.raises(InvalidDocument):
+            list(array(data, len(data) or 1))
         return
     if not any(isinstance(value, InvalidDocument) for _, value in elements):
         assert [value for _, value in elements] == json.loads(data)

@@ -48,7 +48,8 @@ PURE = {
     *("ovs_metadata_client.view", "ovs_metadata_client.wire", "ovs_metadata_client.errors"),
 }
 PURE_MODULES = {
-    *("__future__", "abc", "base64", "binascii", "bisect", "collections", "collections.abc"),
+    *("__future__", "abc", "base64", "binascii", "bisect", "codecs", "collections"),
+    *("collections.abc",),
     *("contextlib", "copy", "dataclasses", "enum", "fnmatch", "functools", "hashlib", "heapq"),
     *("http", "ipaddress", "itertools", "json", "math", "netaddr", "operator", "re", "string"),
     *("struct", "types", "typing", "unicodedata", "urllib.parse"),

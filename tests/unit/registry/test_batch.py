@@ -12,7 +12,7 @@ def droplet(droplet_id, *names):
 
 
 def read(elements, **options):
-    reader = BatchReader(**{"max_droplets": 10} | options)
+    reader = BatchReader(lambda droplet: droplet, **{"max_droplets": 10} | options)
     counts = list(reader.read(iter(elements)))
     return reader, counts
 
@@ -25,9 +25,9 @@ def refused(elements, **options):
 
 def test_all_are_read_one_at_a_time():
     reader, counts = read([(None, droplet(1, "a")), (None, droplet(2, "b", "c"))])
-    assert [d.droplet_id for d in reader.droplets] == [1, 2]
+    assert [d.droplet_id for d in reader.kept] == [1, 2]
     assert counts == [1, 2]
-    assert read([])[0].droplets == []
+    assert read([])[0].kept == []
 
 
 def test_each_bad_document_is_named():
@@ -55,10 +55,10 @@ def test_an_id_or_a_name_twice_is_refused_with_both_places():
 
 def test_the_number_of_droplets_is_bounded():
     elements = [(None, droplet(n, f"t{n}")) for n in range(1, 4)]
-    assert len(read(elements, max_droplets=3)[0].droplets) == 3
+    assert len(read(elements, max_droplets=3)[0].kept) == 3
     assert refused(elements, max_droplets=2) == [(2, None, "")]
 
 
 def test_a_region_may_come_from_the_defaults():
     bare = {"droplet_id": 1, "ports": []}
-    assert read([(None, bare)], default_region="nyc3")[0].droplets[0].region == "nyc3"
+    assert read([(None, bare)], default_region="nyc3")[0].kept[0].region == "nyc3"
