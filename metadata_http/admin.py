@@ -18,6 +18,7 @@ _PREFIX = "metadata_http"
 AT_ONCE = 32
 """Connections to admin at a time; one that says nothing is closed after ten seconds."""
 _CALLERS = "/callers/"
+_NOT_HERE = b"/healthz, /readyz, /metrics, /requests or /callers/ADDRESS\n"
 
 
 class AnswerCounter:
@@ -77,17 +78,23 @@ class _Gauges:
 
 
 class Admin:
-    """`/healthz`, `/readyz`, `/metrics` and `/callers/ADDRESS`; no droplet's data on any.
+    """`/healthz`, `/readyz`, `/metrics`, `/requests` and `/callers/ADDRESS`; no droplet's data.
 
-    `report` must hold `ready` and whatever explains it.
+    `report` must hold `ready` and whatever explains it; `requests` is what droplets asked.
     """
 
     def __init__(
-        self, host: str, port: int, registry: CollectorRegistry, report: Report, whose: Whose
+        self,
+        host: str,
+        port: int,
+        registry: CollectorRegistry,
+        report: Report,
+        requests: Report,
+        whose: Whose,
     ) -> None:
         registry.register(_Gauges(report))
         registry.register(PROCESS)
-        self._server = _Server((host, port), _handler(registry, report, whose))
+        self._server = _Server((host, port), _handler(registry, report, requests, whose))
 
     @property
     def address(self) -> str:
@@ -125,7 +132,7 @@ class _Server(ThreadingHTTPServer):
 
 
 def _handler(
-    registry: CollectorRegistry, report: Report, whose: Whose
+    registry: CollectorRegistry, report: Report, requests: Report, whose: Whose
 ) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         timeout = 10
@@ -141,11 +148,15 @@ def _handler(
                 self._send(200 if state["ready"] else 503, "application/json", body)
             elif path == "/metrics":
                 self._send(200, "text/plain; version=0.0.4", generate_latest(registry))
+            elif path == "/requests":
+                self._send_json(requests())
             elif path.startswith(_CALLERS):
-                body = json.dumps(whose(path.removeprefix(_CALLERS))).encode() + b"\n"
-                self._send(200, "application/json", body)
+                self._send_json(whose(path.removeprefix(_CALLERS)))
             else:
-                self._send(404, "text/plain", b"/healthz, /readyz, /metrics or /callers/ADDRESS\n")
+                self._send(404, "text/plain", _NOT_HERE)
+
+        def _send_json(self, value: dict[str, Any]) -> None:
+            self._send(200, "application/json", json.dumps(value).encode() + b"\n")
 
         def _send(self, status: int, content_type: str, body: bytes) -> None:
             self.send_response(status)

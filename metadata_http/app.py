@@ -161,6 +161,7 @@ class Application:
             prepared = droplet.prepared.get(environ["PATH_INFO"])
             if prepared is not None:
                 self.without_token(droplet.droplet_id)
+                droplet.tally.count(prepared[2], now)
                 self._counter.count(prepared[2])
                 start_response(prepared[0], list(prepared[1]))
                 return prepared[3]
@@ -228,10 +229,21 @@ class Application:
         """What is done with every answer on its way out."""
         if request.method == "HEAD":
             response = replace(response, body=b"")
+        now = clock()
         if response.status >= 400:
-            self._oddities.note(clock(), peer, caller, request, response)
+            self._oddities.note(now, peer, caller, request, response)
         self._counter.count(response.status.value)
+        self._count(peer, caller, response.status.value, now)
         return response
+
+    def _count(self, peer: str, caller: Caller, status: int, now: float) -> None:
+        """Count for the droplet concerned, also where it was not certain enough to be served."""
+        view, _ = self.state
+        port = caller.port
+        if port is None and view is not None:
+            port = view.by_address.get(peer)
+        if port is not None and port.droplet is not None:
+            port.droplet.tally.count(status, now)
 
     def _report(self, environ: Environ, caller: Caller, reply: Reply) -> Response | None:
         if self.reports is None:

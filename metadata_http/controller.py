@@ -7,9 +7,10 @@ Shell: HTTP with urllib3, no decisions. What matters to the caller is told apart
 
 import json
 import ssl
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from ipaddress import ip_address
+from math import isfinite
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -133,6 +134,15 @@ class Controller:
     def acknowledge(self, dpid: str, server: str, revision: int) -> None:
         """Say that `server` answers from a view that has all changes up to `revision`."""
         self._call("PUT", _server_path(dpid, server), json={"revision": revision})
+
+    def count(
+        self, dpid: str, server: str, droplets: Sequence[Mapping[str, Any]], view_age: float
+    ) -> None:
+        """Say what `server` counted for these droplets, and how many seconds old its view is."""
+        # JSON has no infinity, which is the age of a view that nobody has vouched for.
+        age = round(view_age, 1) if isfinite(view_age) else None
+        counted = {"view_age_s": age, "droplets": droplets}
+        self._call("PUT", f"{_server_path(dpid, server)}/requests", json=counted)
 
     def leave(self, dpid: str, server: str) -> None:
         """Say that `server` answers nobody any more."""

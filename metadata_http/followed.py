@@ -19,6 +19,7 @@ from typing import Any
 from metadata_http.app import Application, clock
 from metadata_http.bodies import AT_ONCE
 from metadata_http.controller import Controller, Unavailable, tls_context
+from metadata_http.counts import Counts
 from metadata_http.identity import Sight
 from metadata_http.journal import Journal, claim_slot
 from metadata_http.lease import Lease
@@ -72,6 +73,7 @@ class Followed:
             for url in settings.controller_urls
         ]
         self._reports = Reports(dpid, calls, clock)
+        self._counts = Counts(self.replica, calls, lambda: application.state, clock)
         keys = SessionKeys(settings.session_keys_path(dpid), clock)
         keys.newest()  # a folder it cannot be in is to be seen now, not at the first request
         self._sessions = HostSessions(dpid, keys, clock)
@@ -84,6 +86,7 @@ class Followed:
         self._application.sessions = self._sessions
         self.replica.start()
         self._watch.start()
+        self._counts.start()
 
     def wait(self, seconds: float) -> None:
         """Wait for a view that may be served, a moment only."""
@@ -103,6 +106,7 @@ class Followed:
 
     def leave(self) -> None:
         """Stop following. Call when the last request is answered."""
+        self._counts.leave()
         self._watch.leave()
         self.replica.leave()
         os.close(self._slot_lock)

@@ -49,6 +49,7 @@ class Replica(threading.Thread):
         self.dpid = dpid
         self.server = server
         self.connected_to: str | None = None
+        self._connections = 0
         self.certain = threading.Event()  # set once there has been a view that may be served
         self._controllers = controllers
         self._journal = journal
@@ -81,6 +82,11 @@ class Replica(threading.Thread):
                 self._journal.path,
                 "serving" if certain else "too old to serve without the controller",
             )
+
+    @property
+    def connection(self) -> tuple[int, str | None]:
+        """How often a controller was reached, and the URL of the one that is followed now."""
+        return self._connections, self.connected_to
 
     def run(self) -> None:
         """Follow one controller after the other until told to stop."""
@@ -148,6 +154,7 @@ class Replica(threading.Thread):
             self._stream = controller.watch(self.dpid, self.server, since)
             self._resume = self._reached = True
             self._said = ""
+            self._connections += 1
             self.connected_to = controller.url
             log.info("following bridge %s at %s from %s", self.dpid, controller.url, since)
             for lines in self._stream.batches():

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from metadata_http import connections
 from metadata_http.admin import Admin, AnswerCounter, LimitCounters
 from metadata_http.app import Application, clock
+from metadata_http.counts import entries
 from metadata_http.followed import Followed
 from metadata_http.rates import Quotas
 from metadata_http.settings import Settings
@@ -88,7 +89,9 @@ class Service:
         host, port = settings.admin_listen.host, settings.admin_listen.port
         own = port + slot if port else 0
         try:
-            return Admin(host, own, self.registry, self.report, self.application.whose)
+            return Admin(
+                *(host, own, self.registry, self.report), self.requests, self.application.whose
+            )
         except OSError as fault:
             where = f"admin_listen {host}:{own}"
             raise OSError(fault.errno, f"{fault.strerror}: {where}") from fault
@@ -154,6 +157,26 @@ class Service:
             **self._guard.report(),
             **way,
             **(_NO_BRIDGE if followed is None else followed.report(now)),
+        }
+
+    def requests(self) -> dict[str, Any]:
+        """What droplets asked of this process, in the form of `GET /v1/switches/DPID/requests`."""
+        view, lease = self.application.state
+        followed, now = self._followed, clock()
+        age = now - lease.confirmed
+        ports = () if view is None else sorted(view.ports.values(), key=lambda port: port.ofport)
+        counted = [each for each in entries(ports, now) if each["requests"]]
+        counted.sort(key=lambda entry: entry["droplet_id"])
+        return {
+            "dpid": None if view is None else view.dpid,
+            "servers": [
+                {
+                    "server": None if followed is None else followed.replica.server,
+                    "age_s": 0.0,
+                    "view_age_s": round(age, 1) if isfinite(age) else None,
+                }
+            ],
+            "droplets": counted,
         }
 
     def _droplets(self) -> list[Droplet]:

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from metadata_http import access
+from metadata_http.tally import Tally
 
 Event = Mapping[str, Any]
 
@@ -31,6 +32,7 @@ class Droplet:
     `maintenance_event` is what is planned for it, if anything; `formats` those it is served in,
     None for this server's own default; `options` whether it is served at all.
     `prepared` holds what was asked already; it dies with the binding, so nothing outlives it.
+    `tally` counts what was asked, and is handed on to the droplet's next record on the same port.
     """
 
     droplet_id: int
@@ -40,6 +42,7 @@ class Droplet:
     formats: tuple[str, ...] | None = None
     options: access.Options = access.DEFAULTS
     prepared: dict[str, Any] = field(default_factory=dict)
+    tally: Tally = field(default_factory=Tally)
 
     def same_as(self, other: "Droplet | None") -> bool:
         """Whether both serve the same answers."""
@@ -245,12 +248,15 @@ class _Fold:
 
 
 def _carry_over(known: Port | None, port: Port) -> Port:
-    """`port` with what it keeps of the `known` one: its waiting time and its prepared answers."""
+    """`port` with what it keeps of the `known` one: waiting time, prepared answers, counts."""
     if known is None:
         return port
     if port.droplet is not None:
-        same = known.binding == port.binding and port.droplet.same_as(known.droplet)
-        return replace(port, droplet=known.droplet) if same else port
+        if known.droplet is None or known.tenant != port.tenant:
+            return port
+        if known.binding == port.binding and port.droplet.same_as(known.droplet):
+            return replace(port, droplet=known.droplet)
+        return replace(port, droplet=replace(port.droplet, tally=known.droplet.tally))
     if port.unbound_since is not None and known.unbound_since is not None:
         return replace(port, unbound_since=known.unbound_since)
     return port

@@ -14,6 +14,7 @@ from ryu_apps.binding.drift import Repairs
 from ryu_apps.binding.feed import PortFeed
 from ryu_apps.binding.followers import Followers, TooMany
 from ryu_apps.binding.port import Denied, Lobby, Nobody, SwitchPort, Tenant, Wanted
+from ryu_apps.binding.requests import RequestCounts
 from ryu_apps.binding.views import PortState, SwitchState, SwitchView
 from ryu_apps.pipeline.layout import BridgeSettings
 from ryu_apps.registry.claims import Claim
@@ -35,7 +36,7 @@ class Switch:
 
     `host` is the address it connects from; `bridge` is there while it is connected. `port_names`
     are those last seen on it; `foreign` warns of flows of others; `repairs` are those of all its
-    connections.
+    connections; `requests` is what its metadata servers counted.
     """
 
     dpid: int
@@ -50,6 +51,7 @@ class Switch:
     foreign: tuple[str, ...] = ()
     repairs: Repairs = field(default_factory=Repairs)
     port_names: set[str] = field(default_factory=set)
+    requests: RequestCounts = field(default_factory=RequestCounts)
 
     def view(self) -> SwitchView:
         """What `GET /v1/switches` tells of it."""

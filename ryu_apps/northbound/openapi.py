@@ -265,6 +265,33 @@ def _servers() -> Json:
     }
 
 
+def _requests() -> Json:
+    return {
+        "parameters": [_DPID],
+        "get": _operation(
+            "listRequests",
+            "What the switch's metadata servers counted for each droplet",
+            "switches",
+            {"200": _answer("Counts since each server's start", "RequestList")}
+            | _problems(401, 403, 404),
+        ),
+    }
+
+
+def _server_requests() -> Json:
+    body = {"required": True, "content": {_JSON: {"schema": _ref("RequestReport")}}}
+    return {
+        "parameters": [_DPID, _SERVER],
+        "put": _operation(
+            "countRequests",
+            "What a following metadata server counted, of the ports where it changed",
+            "switches",
+            {"204": _answer("Noted")} | _problems(400, 401, 403, 404, 408, 413, 415),
+            requestBody=body,
+        ),
+    }
+
+
 def _service(name: str, summary: str, content: Json, *statuses: int) -> Json:
     answers = {"200": {"description": HTTPStatus.OK.phrase, "content": content}}
     operation = _operation(name, summary, "service", answers | _problems(*statuses))
@@ -292,6 +319,8 @@ def description() -> Json:
             "/v1/switches": _switches(),
             "/v1/switches/{dpid}/ports": _ports(),
             "/v1/switches/{dpid}/servers/{server}": _servers(),
+            "/v1/switches/{dpid}/requests": _requests(),
+            "/v1/switches/{dpid}/servers/{server}/requests": _server_requests(),
             "/v1/switches/{dpid}/droplets/{droplet_id}/agent": _agent(),
             "/v1/openapi.json": _service(
                 "openapi", "This description", {_JSON: {"schema": {"type": "object"}}}, 401

@@ -1,8 +1,8 @@
 """The REST interface as one WSGI callable: routing, who may call, and answers to every failure.
 
 Lives here: what all calls have in common. The calls themselves are in `droplet_calls.py`,
-`status_calls.py`, `backup_calls.py`, `switch_calls.py` and `service_calls.py`; the table of them
-is `ROUTES`, which the OpenAPI description is held to.
+`status_calls.py`, `backup_calls.py`, `switch_calls.py`, `request_calls.py` and `service_calls.py`;
+the table of them is `ROUTES`, which the OpenAPI description is held to.
 """
 
 import logging
@@ -20,6 +20,7 @@ from ryu_apps.northbound import (
     backup_calls,
     body,
     droplet_calls,
+    request_calls,
     service_calls,
     status_calls,
     switch_calls,
@@ -78,6 +79,13 @@ ROUTES = (
     Route("GET", "/v1/switches/{dpid}/ports", switch_calls.ports, _ANY_ROLE),
     Route("PUT", "/v1/switches/{dpid}/servers/{server}", switch_calls.acknowledge, _ANY_ROLE),
     Route("DELETE", "/v1/switches/{dpid}/servers/{server}", switch_calls.unfollow, _ANY_ROLE),
+    Route("GET", "/v1/switches/{dpid}/requests", request_calls.requests, _ANY_ROLE),
+    Route(
+        "PUT",
+        "/v1/switches/{dpid}/servers/{server}/requests",
+        request_calls.count_requests,
+        _ANY_ROLE,
+    ),
     Route(
         "PATCH",
         "/v1/switches/{dpid}/droplets/{droplet_id}/agent",

@@ -6,6 +6,8 @@ What a schema cannot say, or says worse than a sentence, is left to docs/rest.md
 
 from typing import Any
 
+from ryu_apps.binding.requests import COUNTS, MAX_COUNT, MAX_SECONDS
+from ryu_apps.binding.requests import MAX_PORTS as MAX_COUNTED_PORTS
 from ryu_apps.binding.views import PortState, SwitchState
 from ryu_apps.registry.agent import DOTTY_STATUSES, MAX_HOST_KEY, MAX_HOST_KEYS
 from ryu_apps.registry.droplet import FORMATS, MAX_DROPLET_ID, MAX_PORTS
@@ -122,6 +124,18 @@ _WATCHED_PORT = _object(
 )
 
 
+_SECONDS: Json = {"type": "number", "minimum": 0, "maximum": MAX_SECONDS}
+_SECONDS_OR_NULL: Json = _SECONDS | {"type": ["number", "null"]}
+
+_REQUEST_COUNTS: Json = {
+    "ofport": {"type": "integer", "minimum": 1, "maximum": 2**32 - 1},
+    "droplet_id": _ref("DropletId"),
+    **dict.fromkeys(COUNTS, _COUNT | {"maximum": MAX_COUNT}),
+    "last_status": {"type": "integer", "minimum": 100, "maximum": 599},
+    "last_request_s": _SECONDS,
+}
+
+
 def _event(event: str, properties: Json) -> Json:
     return _object({"event": {"const": event}, **properties})
 
@@ -231,6 +245,34 @@ SCHEMAS: Json = {
         ]
     },
     "Acknowledgement": _object({"revision": _REVISION}),
+    "RequestCounts": _object(_REQUEST_COUNTS),
+    "RequestReport": _object(
+        {
+            "view_age_s": _SECONDS_OR_NULL,
+            "droplets": {
+                "type": "array",
+                "items": _ref("RequestCounts"),
+                "maxItems": MAX_COUNTED_PORTS,
+            },
+        },
+        optional=("view_age_s",),
+    ),
+    "RequestList": _object(
+        {
+            "dpid": _ref("Dpid"),
+            "servers": {
+                "type": "array",
+                "items": _object(
+                    {
+                        "server": _ref("ServerName"),
+                        "age_s": _SECONDS,
+                        "view_age_s": _SECONDS_OR_NULL,
+                    }
+                ),
+            },
+            "droplets": {"type": "array", "items": _ref("RequestCounts")},
+        }
+    ),
     "ServiceStatus": _object({"status": _TEXT}),
     "Problem": {
         **_object(

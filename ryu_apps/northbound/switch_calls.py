@@ -52,7 +52,7 @@ def acknowledge(call: Call) -> webob.Response:
     seconds = call.context.limits.body_seconds
     data = body.read(call.request.environ, max_bytes=_MAX_ACKNOWLEDGEMENT, seconds=seconds)
     revision = _read_revision(jsontext.parse(data))
-    server = _server(call.path["server"])
+    server = server_name(call)
     feed = call.context.switchboard.feed(dpid)
     if feed is None or revision > feed.revision:
         # Taken at its word it would have ports opened for it that it does not know of.
@@ -71,7 +71,7 @@ def acknowledge(call: Call) -> webob.Response:
 def unfollow(call: Call) -> webob.Response:
     """DELETE /v1/switches/{dpid}/servers/{server}: this server stops and need not be waited for."""
     dpid = known_dpid(call)
-    call.context.switchboard.unfollow(dpid, _server(call.path["server"]))
+    call.context.switchboard.unfollow(dpid, server_name(call))
     return no_content()
 
 
@@ -135,6 +135,11 @@ def _shown(call: Call, view: PortView) -> PortView:
     """The port as the caller may see it: a token bound to a switch is for its droplets only."""
     bound = call.caller is None or call.caller.dpid is not None
     return view.without_others() if bound else view
+
+
+def server_name(call: Call) -> str:
+    """The server's name in the path. Raises `Problem` 400."""
+    return _server(call.path["server"])
 
 
 def _server(name: str) -> str:

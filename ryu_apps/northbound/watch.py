@@ -21,6 +21,7 @@ from eventlet.wsgi import WSGI_LOCAL
 
 from ryu_apps.binding.feed import Change, PortFeed
 from ryu_apps.binding.followers import LEASE
+from ryu_apps.binding.requests import PortCounts, ServerView
 from ryu_apps.binding.views import PortView, SwitchView
 from ryu_apps.northbound.registry import Registry
 from ryu_apps.registry import jsontext
@@ -68,6 +69,14 @@ class Switchboard(Protocol):
 
         Raises TooMany.
         """
+
+    def count_requests(
+        self, dpid: int, server: str, counts: Iterable[PortCounts], view_age: float | None
+    ) -> bool:
+        """Keep what `server` counted; False where it does not follow this switch."""
+
+    def requests(self, dpid: int) -> tuple[list[ServerView], list[PortCounts]]:
+        """Who told what droplets asked on this switch, and what all of them counted."""
 
 
 Show = Callable[[PortView], PortView]

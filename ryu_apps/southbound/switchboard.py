@@ -14,6 +14,7 @@ from ryu.ofproto import ofproto_v1_3_parser as parser
 from ryu_apps.binding.feed import PortFeed
 from ryu_apps.binding.fleet import Fleet, Switch
 from ryu_apps.binding.followers import LEASE, TooMany
+from ryu_apps.binding.requests import PortCounts, ServerView
 from ryu_apps.binding.views import SwitchState, SwitchView
 from ryu_apps.pipeline.layout import CookieMark
 from ryu_apps.southbound import encode, ovsdb
@@ -135,12 +136,15 @@ class Switchboard:
         """
         self._switch(dpid).followers.admit(server)
         self._servers.remember(dpid, server)
-        self._switch(dpid).followers.follow(server, monotonic())
+        switch = self._switch(dpid)
+        switch.followers.follow(server, monotonic())
+        switch.requests.forget(server)
 
     def unfollow(self, dpid: int, server: str) -> None:
         """A metadata server has stopped serving."""
         switch = self._switch(dpid)
         switch.followers.unfollow(server)
+        switch.requests.forget(server)
         self._wake(dpid)
         self._servers.forget(dpid, server, unless=_is_back(switch, server))
 
@@ -152,6 +156,21 @@ class Switchboard:
         current = self._switch(dpid).followers.acknowledge(server, revision, monotonic())
         self._wake(dpid)
         return current
+
+    def count_requests(
+        self, dpid: int, server: str, counts: Iterable[PortCounts], view_age: float | None
+    ) -> bool:
+        """A metadata server tells what droplets asked of it; False if it does not follow."""
+        switch = self._switch(dpid)
+        if server not in switch.followers:
+            return False
+        switch.requests.tell(server, counts, view_age, switch.feed.port, monotonic())
+        return True
+
+    def requests(self, dpid: int) -> tuple[list[ServerView], list[PortCounts]]:
+        """What the metadata servers of a switch counted."""
+        switch, now = self._switch(dpid), monotonic()
+        return switch.requests.servers(now), switch.requests.droplets(switch.feed.port, now)
 
     def forget_lapsed_servers(self) -> None:
         """Forget the followers that have been silent for longer than a lease; never returns.
@@ -170,6 +189,7 @@ class Switchboard:
     def _forget_lapsed(self, switch: Switch, then: float) -> None:
         for server in switch.followers.forget(then):
             LOG.warning("switch %016x: metadata server %s is silent", switch.dpid, server)
+            switch.requests.forget(server)
             self._servers.forget(switch.dpid, server, unless=_is_back(switch, server))
 
     # --------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 DPID = "00000000000000a1"
 TOKEN = "a-test-token-that-must-stay-secret"
 _AGENT = re.compile(rf"/v1/switches/{DPID}/droplets/([0-9]+)/agent")
+_COUNTS = re.compile(rf"/v1/switches/{DPID}/servers/([^/]+)/requests")
 _SERVER = re.compile(rf"/v1/switches/{DPID}/servers/([^/]+)")
 
 
@@ -75,6 +76,8 @@ class FakeController:
         self.acknowledged = {}
         self.left = []
         self.watches = []
+        self.counts = []  # what servers counted, as they told it
+        self.counts_status = 204
         self.reports = []  # what droplets said of themselves: (droplet id, merge patch)
         self.report_status = 200  # what a report is answered
         self.reports_held = threading.Event()  # cleared, reports are not answered
@@ -237,6 +240,10 @@ def _handler(controller):
             name = _SERVER.fullmatch(self.path)
             length = int(self.headers.get("Content-Length", 0))
             body = self.rfile.read(length)
+            if _COUNTS.fullmatch(self.path) and self._allowed():
+                controller.counts.append(json.loads(body))
+                self._answer(controller.counts_status)
+                return
             if name is None or not self._allowed():
                 return
             with controller.changed:

@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import sys
+import time
 from dataclasses import replace
 
 import eventlet
@@ -20,6 +21,7 @@ eventlet.monkey_patch()  # As ryu-manager does before it loads an application.
 import eventlet.wsgi  # noqa: E402
 
 from ryu_apps.binding.feed import PortFeed  # noqa: E402
+from ryu_apps.binding.requests import RequestCounts  # noqa: E402
 from ryu_apps.binding.views import PortState, PortView, SwitchState, SwitchView  # noqa: E402
 from ryu_apps.northbound.context import Limits  # noqa: E402
 from ryu_apps.northbound.registry import Registry  # noqa: E402
@@ -44,6 +46,7 @@ class Switchboard:
         self.feeds = {}
         self.followers = []
         self.changes = []
+        self.request_counts = {}
         registry.on_change = self.registry_changed
 
     def registry_changed(self, names):
@@ -81,10 +84,22 @@ class Switchboard:
 
     def unfollow(self, dpid, server):
         self.followers.append(["unfollow", dpid, server])
+        self.request_counts.get(dpid, RequestCounts()).forget(server)
 
     def acknowledge(self, dpid, server, revision):
         self.followers.append(["acknowledge", dpid, server, revision])
         return revision != TOO_OLD
+
+    def count_requests(self, dpid, server, counts, view_age):
+        if not any(entry[1:3] == [dpid, server] for entry in self.followers):
+            return False
+        told = self.request_counts.setdefault(dpid, RequestCounts())
+        told.tell(server, counts, view_age, self.feeds[dpid].port, time.monotonic())
+        return True
+
+    def requests(self, dpid):
+        told, now = self.request_counts.get(dpid, RequestCounts()), time.monotonic()
+        return told.servers(now), told.droplets(self.feeds[dpid].port, now)
 
     def do(self, command, dpid=None, **arguments):
         feed = self.feeds.get(dpid)
@@ -99,7 +114,10 @@ class Switchboard:
         if command == "forget":
             self.feeds.clear()
             self.followers.clear()
+            self.request_counts.clear()
             return None
+        if command == "follow":
+            return self.follow(dpid, arguments["server"])
         if command == "publish":
             return self._publish(feed, **arguments)
         if command == "claim":

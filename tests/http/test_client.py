@@ -102,7 +102,7 @@ def test_switches_and_the_service(client, controller):
     assert copy.getvalue().startswith(b"SQLite format 3\0")
 
 
-FOR_SERVERS = {"acknowledge", "unfollow", "reportOfAgent"}
+FOR_SERVERS = {"acknowledge", "unfollow", "reportOfAgent", "countRequests"}
 """What metadata servers call for themselves: they follow, and a client does not."""
 
 

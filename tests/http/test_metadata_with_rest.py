@@ -9,8 +9,10 @@ import json
 
 import pytest
 
+from metadata_http import counts
 from metadata_http.service import Service
 from metadata_http.settings import load
+from ryu_apps.binding import requests
 from tests.http.rest_harness import DPID, DPID_TEXT, RestController, droplet, wait_until
 
 ADDRESS = "100.127.0.5"
@@ -139,3 +141,31 @@ def test_metadata_options_are_the_registrys_to_say(service, rest):
     wait_until(lambda: status() == 200, "the defaults")
     assert status(TOKEN=token) == 200, "a new record is no new binding"
     assert status(TOKEN="x" * 56) == 401
+
+
+def test_what_droplets_asked_is_told(service, rest):
+    """Counted by the server, told to the controller, shown by both alike."""
+    before = {each["ofport"]: each for each in service.requests()["droplets"]}
+    for path in ("/metadata/v1/id", "/metadata/v1/nothing", "/metadata/v1/id"):
+        ask(service, path)
+
+    def told():
+        return rest.get(f"/v1/switches/{DPID_TEXT}/requests").json
+
+    def of_seven(answer):
+        return next((each for each in answer["droplets"] if each["droplet_id"] == 7), {})
+
+    asked = before[5]["requests"] + 3
+    wait_until(lambda: of_seven(told()).get("requests") == asked, "the controller knows")
+    here, there = of_seven(service.requests()), of_seven(told())
+    assert here.pop("last_request_s") <= there.pop("last_request_s") + 1
+    assert here == there
+    assert (there["ofport"], there["last_status"]) == (5, 200)
+    assert there["errors"] == before[5]["errors"] + 1
+    (server,), (own,) = told()["servers"], service.requests()["servers"]
+    assert server.keys() == own.keys()
+    assert server["server"] == own["server"]
+
+
+def test_both_packages_agree_on_how_much_is_told_at_once():
+    assert counts.AT_ONCE == requests.MAX_PORTS

@@ -14,6 +14,16 @@ from tests.http.rest_harness import DPID, DPID_TEXT, RestController, droplet
 REPORT = {"dotty_status": "running", "ssh_info": {"port": 22, "host_keys": ["ssh-rsa AAAA"]}}
 EVENT = {"event": "live_migrate"}
 AGENT = f"/v1/switches/{DPID_TEXT}/droplets/7/agent"
+COUNTS = {
+    "ofport": 7,
+    "droplet_id": 7,
+    "requests": 3,
+    "errors": 1,
+    "rate_limited": 1,
+    "unsure": 1,
+    "last_status": 503,
+    "last_request_s": 0.5,
+}
 REPORTS = [
     ("PATCH", AGENT, "application/merge-patch+json", REPORT),
     ("PUT", "/v1/droplets/7/maintenance", "application/json", EVENT),
@@ -35,6 +45,11 @@ def controller(tmp_path_factory):
         )
         assert answer.status in (200, 204)
     controller.do("publish", dpid=DPID, ofport=8, name="up")
+    controller.do("follow", dpid=DPID, server="s1")
+    told = {"view_age_s": 0.1, "droplets": [COUNTS]}
+    path = f"/v1/switches/{DPID_TEXT}/servers/s1/requests"
+    assert controller.request("PUT", path, told).status == 204
+    check("RequestReport", told)
     yield controller
     controller.kill()
 
@@ -85,6 +100,7 @@ def test_it_is_served(controller):
         ("MaintenanceNow", "/v1/droplets/7/maintenance"),
         ("SwitchList", "/v1/switches"),
         ("PortList", f"/v1/switches/{DPID_TEXT}/ports"),
+        ("RequestList", f"/v1/switches/{DPID_TEXT}/requests"),
         ("ServiceStatus", "/healthz"),
         ("ServiceStatus", "/readyz"),
         ("Problem", "/v1/droplets/8"),

@@ -38,6 +38,7 @@ BODIES = {
     ("POST", "/v1/droplets"): [],
     ("PUT", "/v1/droplets/{droplet_id}/maintenance"): {"event": "live_migrate"},
     ("PUT", "/v1/switches/{dpid}/servers/{server}"): {"revision": 2},
+    ("PUT", "/v1/switches/{dpid}/servers/{server}/requests"): {"droplets": []},
     ("PATCH", "/v1/switches/{dpid}/droplets/{droplet_id}/agent"): {"dotty_status": "running"},
 }
 SECRET = "<<of droplet 8 alone>>"
@@ -86,6 +87,7 @@ def controller(shared):
         shared.do("connect", dpid=dpid)
         shared.do("in-sync", dpid=dpid)
         shared.do("publish", dpid=dpid, ofport=ofport, name=f"tap{ofport}", droplet_id=ofport)
+        shared.do("follow", dpid=dpid, server="s1")
     return shared
 
 
@@ -141,10 +143,13 @@ def test_a_bound_token_cannot_tell_another_switch_from_none(controller):
         ("GET", "/v1/switches/{}/ports?watch=true&server=s1&since=1", None),
         ("PUT", "/v1/switches/{}/servers/s1", {"revision": 2}),
         ("DELETE", "/v1/switches/{}/servers/s1", None),
+        ("GET", "/v1/switches/{}/requests", None),
+        ("PUT", "/v1/switches/{}/servers/s1/requests", {"droplets": []}),
         ("PATCH", "/v1/switches/{}/droplets/8/agent", {"dotty_status": "running"}),
         ("PATCH", "/v1/switches/{}/droplets/9/agent", {"dotty_status": "running"}),
     ]
     media = {"Content-Type": "application/merge-patch+json"}
+    followers = controller.do("followers")
     seen = set()
     for method, path, body in paths:
         headers = media if method == "PATCH" else None
@@ -152,7 +157,7 @@ def test_a_bound_token_cannot_tell_another_switch_from_none(controller):
             answer = bound(controller, method, path.format(dpid), body, headers)
             seen.add((answer.status, answer.body))
     assert [status for status, _ in seen] == [403]
-    assert controller.do("followers") == []
+    assert controller.do("followers") == followers
 
 
 def test_a_bound_token_cannot_tell_another_switch_s_droplet_from_none(controller):

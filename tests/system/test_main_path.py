@@ -1,12 +1,14 @@
 """The main path for real: droplets on a real Open vSwitch ask 169.254.169.254 and get their own."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
 from lab.droplet import Droplet, NoAnswer
 from lab.hypervisor import BRIDGE
 from lab.wait import wait_for
+from tests.system.cloud import Rest
 from tests.system.world import META, World
 
 OFPORTS = (1, 255, 256, 602, 32768, 65279)
@@ -274,6 +276,28 @@ def test_the_switch_is_in_sync_and_the_host_as_it_should_be(world: World) -> Non
     assert f"{world.dpid}  in-sync" in done.stdout
     world.services.dropletctl("host-setup", "--bridge", BRIDGE, "--check")
     assert world.ovs.vsctl("get-fail-mode", BRIDGE) == "secure"
+
+
+def test_what_each_droplet_asked_is_counted_and_shown(
+    world: World, crowd: dict[int, Droplet]
+) -> None:
+    (droplet_id, droplet), (other, _) = list(crowd.items())[3:5]
+    rest = Rest(world.services)
+
+    def counted() -> dict[int, dict[str, Any]]:
+        status, answer = rest.call("GET", f"/v1/switches/{world.dpid}/requests")
+        assert (status, [len(each) for each in answer["servers"]]) == (200, [3])
+        return {each["droplet_id"]: each for each in answer["droplets"]}
+
+    before = wait_for(counted, "counts of both", not_yet=(AssertionError,))
+    for path, status in ((ID, 200), ("/metadata/v1/nothing", 404), (ID, 200)):
+        assert droplet.get(path).status == status
+    wanted = before[droplet_id]["requests"] + 3
+    wait_for(lambda: counted()[droplet_id]["requests"] == wanted, "the requests to be shown")
+    after = counted()
+    assert after[droplet_id]["errors"] == before[droplet_id]["errors"] + 1
+    assert after[droplet_id]["ofport"] == world.ovs.ofport(droplet.port)
+    assert after[other]["requests"] == before[other]["requests"]
 
 
 def test_a_killed_controller_leaves_everybody_served_and_comes_back_by_itself(

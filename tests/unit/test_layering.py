@@ -42,7 +42,7 @@ PURE = {
     *("metadata_http.document", "metadata_http.identity", "metadata_http.lease"),
     *("metadata_http.respond", "metadata_http.view", "metadata_http.conditional"),
     *("metadata_http.formats", "metadata_http.ec2", "metadata_http.openstack"),
-    *("metadata_http.agent", "metadata_http.rates"),
+    *("metadata_http.agent", "metadata_http.rates", "metadata_http.tally"),
     *("metadata_http.ovsdb_rows", "metadata_http.ovsdb_evidence"),
     *("metadata_http.access", "metadata_http.session_tokens"),
     *("ovs_metadata_client.view", "ovs_metadata_client.wire", "ovs_metadata_client.errors"),
