@@ -29,7 +29,12 @@ from ryu_apps.northbound.servers import KnownServers
 from ryu_apps.northbound.tls import TlsRefused, server_context
 from ryu_apps.northbound.tokens import Tokens, TokensRefused
 from ryu_apps.registry.completion import Defaults
-from ryu_apps.settings import RestSettings, SettingsError, read_settings, require_protected
+from ryu_apps.settings import (
+    RestSettings,
+    SettingsError,
+    read_settings,
+    require_protected,
+)
 from ryu_apps.southbound import meters
 from ryu_apps.southbound.interrupt import interrupt_main
 from ryu_apps.southbound.listeners import end_with_listener, listen_alone
@@ -47,7 +52,7 @@ from ryu_apps.southbound.news import (
 from ryu_apps.southbound.raw import is_flow_monitor
 from ryu_apps.southbound.readback import refusal_reason, switch_port
 from ryu_apps.southbound.switchboard import Switchboard
-from ryu_apps.store import open_store
+from ryu_apps.store import EtcdLogin, open_store
 from ryu_apps.store.interface import StoreError
 
 LOG = logging.getLogger(__name__)
@@ -74,7 +79,7 @@ class MetadataController(app_manager.RyuApp):
             settings = read_settings(cfg.CONF)
             require_protected(cfg.CONF, settings.rest)
             tls = _tls(settings.rest)
-            store = open_store(settings.registry_url)
+            store = open_store(settings.registry_url, EtcdLogin(**settings.etcd))
             tokens = Tokens(settings.tokens_file)
         except (SettingsError, StoreError, TlsRefused, TokensRefused) as error:
             # ryu-manager would show a trace; this is the operator's to mend, so say it plainly.
@@ -83,9 +88,18 @@ class MetadataController(app_manager.RyuApp):
         defaults = Defaults(region=settings.region, nameservers=settings.nameservers)
         registry = self._registry = Registry(store, defaults=defaults)
         servers = KnownServers(store)
-        fleet = Fleet(registry.claims, settings.bridge, registry.boot_count << 32, servers.of)
+        fleet = Fleet(
+            registry.claims,
+            settings.bridge,
+            registry.boot_count << 32,
+            servers.of,
+            registry.is_current,
+        )
         self._switchboard = Switchboard(fleet, servers, settings.ovsdb)
         registry.on_change = self._switchboard.reconsider
+        self._following = registry.following
+        if self._following is not None:
+            self._following.on_current = lambda: self._switchboard.reconsider(fleet.held_back())
         mount(wsgi, RestApp(registry, self._switchboard, tokens), tls)
         LOG.info("registry %s: %d droplets", settings.registry_url, registry.count)
 
@@ -98,6 +112,11 @@ class MetadataController(app_manager.RyuApp):
             hub.spawn(self._switchboard.forget_lapsed_servers),
             hub.spawn(end_with_listener, raise_error=True),
         )
+        if self._following is not None:
+            self._endless += (
+                hub.spawn(self._following.read_forever, raise_error=True),
+                hub.spawn(self._following.beat_forever, raise_error=True),
+            )
 
     def stop(self) -> None:
         """Ryu calls this at Ctrl-C. It waits for `threads`, so what never ends is not in there."""

@@ -115,7 +115,25 @@ OPTIONS = [
         "registry_url",
         default="sqlite:///$state_dir/registry.db",
         help="The registry of droplets: sqlite:///PATH, an embedded database that needs nothing "
-        "set up.",
+        "set up, or etcd://HOST:PORT,HOST:PORT/PREFIX, which several controllers share.",
+    ),
+    cfg.StrOpt(
+        "etcd_ca",
+        help="PEM file of the authority behind etcd's certificates. With it etcd is spoken to over "
+        "TLS, else plain.",
+    ),
+    cfg.StrOpt(
+        "etcd_certificate",
+        help="PEM file with our certificate, for an etcd that asks for one. Goes with `etcd_key`.",
+    ),
+    cfg.StrOpt("etcd_key", help="PEM file with the key of `etcd_certificate`."),
+    cfg.StrOpt(
+        "etcd_username",
+        help="Our name at an etcd with authentication. Goes with `etcd_password_file`.",
+    ),
+    cfg.StrOpt(
+        "etcd_password_file",
+        help="File with the password of `etcd_username`; read again at every login.",
     ),
     cfg.StrOpt(
         "tokens_file",
@@ -180,9 +198,10 @@ class RestSettings:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All settings of the controller, checked."""
+    """All settings of the controller, checked. `etcd` has its options by name, without `etcd_`."""
 
     registry_url: str
+    etcd: dict[str, str | None]
     state_dir: str
     tokens_file: str
     rest: RestSettings
@@ -205,6 +224,7 @@ def read_settings(conf: cfg.ConfigOpts) -> Settings:
     common = _values(conf, written, GROUP, OPTIONS)
     return Settings(
         registry_url=common["registry_url"],
+        etcd=_etcd_settings(conf, common),
         state_dir=common["state_dir"],
         tokens_file=common["tokens_file"],
         rest=_rest_settings(conf, common),
@@ -258,6 +278,17 @@ def _rest_settings(conf: cfg.ConfigOpts, common: dict[str, Any]) -> RestSettings
             others = "rest_key" if name == "rest_certificate" else "rest_certificate"
             raise _error(conf, GROUP, f"{name} = {value}: is nothing without {others}")
     return rest
+
+
+def _etcd_settings(conf: cfg.ConfigOpts, common: dict[str, Any]) -> dict[str, str | None]:
+    names = ("ca", "certificate", "key", "username", "password_file")
+    etcd = {name: common[f"etcd_{name}"] for name in names}
+    for pair in (("certificate", "key"), ("username", "password_file")):
+        for given, needed in (pair, pair[::-1]):
+            if etcd[given] and not etcd[needed]:
+                complaint = f"etcd_{given} = {etcd[given]}: is nothing without etcd_{needed}"
+                raise _error(conf, GROUP, complaint)
+    return etcd
 
 
 # Section -> option -> the values written for it, as oslo.config's parser gives them.

@@ -100,6 +100,13 @@ class Bridge:
         ofport = self._ofports_by_name.get(name, SHARED_OFPORT)
         return self.settings.cookie.of_port(ofport, droplet_id) in self._found.get(ofport, {})
 
+    def has_flows_of(self, port: SwitchPort, droplet_id: int) -> bool:
+        """Whether the switch has flows that bind this droplet to the port, and they are to stay."""
+        record = self._records.get(port.ofport)
+        if record is None or record.phase is Phase.CLOSING:
+            return False
+        return self.settings.cookie.of_port(port.ofport, droplet_id) in record.held
+
     def take(self) -> Transaction | None:
         """What is to be asked of the switch now, once; None if nothing is."""
         return self._draft.take()

@@ -23,6 +23,12 @@ MAX_SWITCHES = 4096
 """dpids that one controller knows. Anyone who reaches its ports for switches can make them up."""
 
 
+_NOT_CURRENT = (
+    "nothing was heard of the registry for too long: whoever it has on this port by now, nothing "
+    "new begins before"
+)
+
+
 class Claims(Protocol):
     """The part of the registry the fleet asks."""
 
@@ -75,7 +81,11 @@ class Switch:
 
 
 class Fleet:
-    """The switches by dpid, and the rules that span them."""
+    """The switches by dpid, and the rules that span them.
+
+    While `claims_are_current` says no, because others write to the registry and nothing is heard of
+    it, a droplet stays on the port where its flows are, and no droplet comes to a port anew.
+    """
 
     def __init__(
         self,
@@ -83,12 +93,15 @@ class Fleet:
         settings_of: Callable[[int], BridgeSettings],
         first_revision: int,
         servers_of: Callable[[int], Iterable[str]],
+        claims_are_current: Callable[[], bool] = lambda: True,
     ) -> None:
         self.switches: dict[int, Switch] = {}
         self._claims = claims
         self._settings_of = settings_of
         self._first_revision = first_revision
         self._servers_of = servers_of
+        self._claims_are_current = claims_are_current
+        self._held_back: set[str] = set()
         self._sequence = 0
         # port name -> dpid -> how recently it came to be seen there: the greatest is the newest.
         self._ages: dict[str, dict[int, int]] = {}
@@ -184,7 +197,18 @@ class Fleet:
         if newest is not None and newest is not switch:
             reason = f"{droplet}: a newer port {port.name} is on switch {newest.dpid:016x}"
             return Denied(reason, elsewhere=True)
+        if not self._claims_are_current() and not (
+            switch.bridge is not None and switch.bridge.has_flows_of(port, claim.droplet_id)
+        ):
+            self._held_back.add(port.name)
+            return Denied(f"{droplet}: {_NOT_CURRENT}")
         return Tenant(claim)
+
+    def held_back(self) -> frozenset[str]:
+        """The ports that were denied since the last call because claims were not current."""
+        names = frozenset(self._held_back)
+        self._held_back.clear()
+        return names
 
     def connected(self, switch: Switch, bridge: Bridge) -> None:
         """The switch is there; its bridge begins to take over."""

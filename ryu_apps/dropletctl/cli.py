@@ -15,6 +15,7 @@ _COMMANDS = {
     "maintenance": "droplet_commands:maintenance",
     "backup": "registry_commands:backup",
     "restore": "registry_commands:restore",
+    "migrate": "migrate_command:migrate",
     "switches": "switch_commands:switches",
     "ports": "switch_commands:ports",
     "watch": "switch_commands:watch",

@@ -94,6 +94,11 @@ def registry_url(config_file: Path | None) -> str:
     return (configured(config_file) or _read([])).settings.registry_url
 
 
+def etcd_login(config_file: Path | None) -> dict[str, str | None]:
+    """How the controller logs in to etcd, as `Settings.etcd`. Raises SetupError."""
+    return (configured(config_file) or _read([])).settings.etcd
+
+
 def _read(files: list[Path]) -> Configuration:
     # Imported here: most calls need no configuration file, and oslo.config is slow to import.
     from oslo_config import cfg

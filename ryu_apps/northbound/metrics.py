@@ -70,6 +70,10 @@ class Metrics:
             "claimed_ports": ("Port names droplets claim", lambda: registry.claims.count),
             "registry_writable": ("0 after a write failed", lambda: registry.last_error is None),
             "registry_damaged": ("1 after damage was found", lambda: registry.damage is not None),
+            "registry_age_seconds": (
+                "Since when others may have written to the registry unheard; 0: nobody else writes",
+                registry.age,
+            ),
             "watchers": ("Open watch streams", lambda: watchers.count),
             "batches": ("Batches under way", lambda: batches.taken),
         }

@@ -11,7 +11,7 @@ import webob
 from ryu_apps.northbound.answers import json_answer
 from ryu_apps.registry import jsontext
 from ryu_apps.registry.faults import Fault, InvalidDocument
-from ryu_apps.store.interface import PortNamesTaken
+from ryu_apps.store.interface import BrokenOff, PortNamesTaken
 
 
 class Problem(Exception):
@@ -70,6 +70,13 @@ def port_names_taken(error: PortNamesTaken) -> Problem:
     ]
     detail = "; ".join(entry["detail"] for entry in errors[:10])
     return Problem(HTTPStatus.CONFLICT, detail, errors=errors[:100])
+
+
+def broken_off(error: BrokenOff, cause: Problem | None) -> Problem:
+    """A batch that is stored in part: why no further, and how far."""
+    assert cause is not None  # Every refusal of a change has its problem.
+    detail = f"{error.stored} droplets of the batch are stored, then: {cause.detail}"
+    return Problem(cause.status, detail, **{**cause.extensions, "stored": error.stored})
 
 
 def bad_parameter(name: str, reason: str) -> Problem:

@@ -5,9 +5,13 @@ queue up, and the first green thread that gets the writer's place commits all th
 in one go (group commit): one wait for the disk serves many. The index and `on_change` follow
 in the order of the commits, and only then is anybody told that a write happened. So the index
 always equals what is acknowledged, and is changed from the hub's thread alone.
+
+Where others write to the store as well, the index follows the store's news (`following.py`) in
+place of our own commits, and a write is acknowledged when its news have come.
 """
 
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +22,7 @@ from typing import Any, BinaryIO
 from eventlet import tpool
 from eventlet.semaphore import Semaphore
 
+from ryu_apps.northbound.following import Following
 from ryu_apps.northbound.turns import in_turns
 from ryu_apps.registry.claims import Claim, ClaimsDirectory
 from ryu_apps.registry.completion import Defaults, served
@@ -30,6 +35,7 @@ from ryu_apps.store.interface import (
     Delete,
     Deleted,
     Entry,
+    News,
     NoSuchDroplet,
     Outcome,
     Page,
@@ -82,6 +88,7 @@ class Registry:
         defaults: Defaults | None = None,
         offload: Callable[..., Any] = tpool.execute,
         on_change: OnChange | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.defaults = defaults or Defaults()
         self.on_change = on_change
@@ -89,17 +96,30 @@ class Registry:
         self.count = 0
         self.last_error: str | None = None
         self.damage: str | None = None
+        self._clock = clock
+        self._failed_at = 0.0
         self._store = store
         self._offload = offload
         self._queue: deque[_Ticket] = deque()
         self._writer = Semaphore(1)
         self._probing = Semaphore(1)
-        self._load()
+        follower = offload(store.follow)
+        self.following = follower and Following(follower, self._hear, offload, clock)
+        if self.following is None:
+            self._load()
 
     @property
     def boot_count(self) -> int:
         """How often the store was opened: the base of revisions that grow over restarts."""
         return self._store.boot_count
+
+    def age(self) -> float:
+        """Seconds since the index was known to have all that others had written."""
+        return 0.0 if self.following is None else self.following.age
+
+    def is_current(self) -> bool:
+        """Whether `claims` can be believed about who belongs on a port that has just come."""
+        return self.following is None or self.following.is_current
 
     def put(self, droplet: Droplet, precondition: Precondition = ALWAYS) -> tuple[Record, bool]:
         """Register `droplet`; its record, and whether it is a new one."""
@@ -159,8 +179,13 @@ class Registry:
     def is_writable(self) -> bool:
         """Whether the last write succeeded; after one that did not, whether one would now.
 
-        Somebody who is sent no writes while we are not writable could not find out otherwise.
+        Somebody who is sent no writes while we are not writable could not find out otherwise. Where
+        signs of life are written anyway, they tell.
         """
+        if self.following is not None:
+            if self.following.beaten_at > self._failed_at:
+                self.last_error = None
+            return self.last_error is None and self.following.last_error is None
         with self._probing:
             if self.last_error is not None:
                 try:
@@ -217,11 +242,14 @@ class Registry:
         try:
             outcomes = self._offload(self._store.write, [ticket.change for ticket in group])
             self.last_error = None
+            if self.following is not None:
+                self.following.wait_for(max(map(_revision, outcomes)))
             for ticket, outcome in zip(group, outcomes, strict=True):
-                self._follow(ticket.change, outcome)
+                if self.following is None:
+                    self._follow(ticket.change, outcome)
                 ticket.result = outcome
         except StoreError as error:
-            self.last_error = str(error)
+            self.last_error, self._failed_at = str(error), self._clock()
             for ticket in group:
                 ticket.result = error
         finally:
@@ -242,9 +270,23 @@ class Registry:
                     replacement.add(entry.droplet_id, _claims(entry, revisions))
                 self._tell(replacement.take_effect())
             case PatchStatus(droplet_id=droplet_id), StatusPatched(latest=latest, changed=True):
-                held = [self.claims.get(name) for name in self.claims.names_of(droplet_id)]
-                claims = [replace(claim, revision=latest) for claim in held if claim is not None]
-                self._tell(self.claims.replace({droplet_id: claims}))
+                self._tell(self.claims.replace({droplet_id: self._dated(droplet_id, latest)}))
+
+    def _hear(self, news: News) -> None:
+        """Bring the index to where the store's news are, and tell of it."""
+        if news.whole:
+            self.count = news.count
+            self._tell(self.claims.become(news.claims))
+            return
+        self.count += news.count
+        touched = self.claims.replace(news.claims)
+        dated = {each: self._dated(each, latest) for each, latest in news.latest.items()}
+        self._tell(touched | self.claims.replace(dated))
+
+    def _dated(self, droplet_id: int, latest: int) -> list[Claim]:
+        """The droplet's claims as of this revision of its record."""
+        held = (self.claims.get(name) for name in self.claims.names_of(droplet_id))
+        return [replace(claim, revision=latest) for claim in held if claim is not None]
 
     def _tell(self, touched: frozenset[str]) -> None:
         if self.on_change is None:
@@ -265,3 +307,13 @@ def _claims(entry: Entry, revisions: dict[int, int]) -> tuple[Claim, ...]:
         Claim(entry.droplet_id, port.name, port.mac, port.dpid, revision, entry.hop_limit)
         for port in entry.ports
     )
+
+
+def _revision(outcome: Outcome) -> int:
+    """The store's revision that has the outcome; 0 where nothing was written."""
+    match outcome:
+        case Stored(revisions=revisions):
+            return max(revisions.values(), default=0)
+        case Deleted(revision=revision) | StatusPatched(latest=revision):
+            return revision
+    return 0

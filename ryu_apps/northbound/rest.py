@@ -28,17 +28,24 @@ from ryu_apps.northbound import (
 from ryu_apps.northbound.answers import etag
 from ryu_apps.northbound.context import Call, Context, Limits, Places
 from ryu_apps.northbound.metrics import Metrics
-from ryu_apps.northbound.problems import Problem, invalid_document, port_names_taken
+from ryu_apps.northbound.problems import (
+    Problem,
+    broken_off,
+    invalid_document,
+    port_names_taken,
+)
 from ryu_apps.northbound.registry import Registry
 from ryu_apps.northbound.tokens import Caller, Role, Tokens
 from ryu_apps.northbound.watch import Pace, Switchboard, Watchers
 from ryu_apps.registry.faults import InvalidDocument
 from ryu_apps.store.interface import (
+    BrokenOff,
     NoSuchDroplet,
     PortNamesTaken,
     PreconditionFailed,
     StoreFull,
     StoreUnavailable,
+    TooLargeForStore,
 )
 
 LOG = logging.getLogger(__name__)
@@ -222,6 +229,10 @@ def _problem(error: Exception) -> Problem | None:
             if error.revision is not None:
                 now = f"is registered, its ETag is {etag(error.revision, error.status_revision)}"
             return Problem(HTTPStatus.PRECONDITION_FAILED, f"the droplet {now}")
+        case TooLargeForStore():
+            return Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, error.reason)
+        case BrokenOff():
+            return broken_off(error, _problem(error.cause))
         case StoreFull():
             LOG.error("%s", error)
             return Problem(HTTPStatus.INSUFFICIENT_STORAGE, str(error))

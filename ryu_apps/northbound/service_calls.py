@@ -23,6 +23,8 @@ def readyz(call: Call) -> webob.Response:
         reasons.append("the registry takes no writes")
     if call.context.registry.damage is not None:
         reasons.append("the registry is damaged, see the log")
+    if not call.context.registry.is_current():
+        reasons.append("the registry is not heard of, so no droplet comes to a new port")
     if reasons:
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "; ".join(reasons), reasons=reasons)
     return json_answer(b'{"status":"ready"}')

@@ -70,6 +70,15 @@ class ClaimsDirectory:
             replacement.add(droplet_id, claims)
         return replacement.take_effect()
 
+    def become(self, claims: Mapping[int, Sequence[Claim]]) -> frozenset[str]:
+        """Make the given claims all there are; the port names whose claim may have changed."""
+        changes: dict[int, Sequence[Claim]] = dict.fromkeys(self._names.keys() - claims.keys(), ())
+        for droplet_id, wanted in claims.items():
+            held = {self.get(name) for name in self.names_of(droplet_id)}
+            if held != set(wanted):
+                changes[droplet_id] = wanted
+        return self.replace(changes)
+
     def replacement(self, droplet_ids: Collection[int]) -> "Replacement":
         """Begin to `replace` the claims of all these droplets, too many to do it in one go.
 

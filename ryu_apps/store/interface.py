@@ -5,16 +5,20 @@ The promises, which `tests/unit/store` holds every backend to:
 - A write is durable when `write` returns: a crash of the process or of the machine the next
   instant does not lose it. A write that raised may or may not have happened.
 - Each change of a `write` happens whole or not at all, and alone: another's refusal does not
-  touch it. Changes take effect in the order given.
+  touch it. Changes take effect in the order given. A store may do a `Put` that is
+  larger than its transactions in parts; one that happened in part says so (`BrokenOff`, or the
+  text of the error) and can be repeated whole.
 - A port name belongs to at most one droplet, at every instant.
-- Revisions grow with every record written and are never given twice; nor are boot counts. Both
-  hold over a restore: what a backup cannot know of, it leaves room for.
+- A record's revisions grow with every write of it and are never given to it twice, not after a
+  delete either; nor are boot counts. Both hold over a restore: what a backup cannot know of, it
+  leaves room for.
 - A droplet's status outlives every `Put` of the droplet, but for what the `Put` says itself, and
   ends with the droplet.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from ryu_apps.registry.claims import Claim
@@ -141,7 +145,9 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
-    """A `Delete` happened."""
+    """A `Delete` happened; `revision` is the store's, where others may write as well."""
+
+    revision: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +194,21 @@ class NoSuchDroplet(ChangeRefused):
     droplet_id: int
 
 
+@dataclass
+class TooLargeForStore(ChangeRefused):
+    """The store behind this registry does not take a change of this size; `reason` has its own."""
+
+    reason: str
+
+
+@dataclass
+class BrokenOff(ChangeRefused):
+    """A `Put` larger than the store's transactions: `stored` droplets are, then came `cause`."""
+
+    stored: int
+    cause: ChangeRefused
+
+
 Outcome = Stored | Deleted | StatusPatched | ChangeRefused
 
 
@@ -205,6 +226,18 @@ class StoreUnavailable(StoreError):
 
 class StoreFull(StoreUnavailable):
     """There is no room for the write."""
+
+
+@dataclass(frozen=True, slots=True)
+class Migrated:
+    """A migration that was done: how many droplets there are, how many of them it wrote.
+
+    `kept` is the name that what was there before has now.
+    """
+
+    droplets: int
+    written: int
+    kept: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +263,32 @@ class Page:
     more: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class News:
+    """What was written since the last news, by anybody, up to `revision`.
+
+    `claims` are those of each droplet that was put (none: it was deleted) and all there are where
+    `whole`; `latest` has revisions of droplets whose status alone changed. `count` is how many
+    droplets came, less those that went; all there are where `whole`.
+    """
+
+    revision: int
+    claims: dict[int, tuple[Claim, ...]] = field(default_factory=dict)
+    latest: dict[int, int] = field(default_factory=dict)
+    count: int = 0
+    whole: bool = False
+
+
+class Follower(Protocol):
+    """What happens to a store that others write to as well. For one thread at a time."""
+
+    def read(self) -> News:
+        """The next news, waiting for it; the first is whole. Goes on after StoreUnavailable."""
+
+    def beat(self) -> int:
+        """Write a sign of life and return its revision: news up to there are those of now."""
+
+
 class Store(Protocol):
     """A durable store of droplets. Safe to call from several threads at once.
 
@@ -239,6 +298,9 @@ class Store(Protocol):
     @property
     def boot_count(self) -> int:
         """Counts the openings, this one included; grows each time, after a restore by more."""
+
+    def follow(self) -> Follower | None:
+        """Who tells of writes, also those of others; None: nobody else writes."""
 
     def write(self, changes: Sequence[Change]) -> list[Outcome]:
         """Do the changes durably, in order, and tell of each what became of it."""

@@ -74,6 +74,9 @@ class SqliteStore:
         """How often the store was opened, this time included."""
         return self._boot_count
 
+    def follow(self) -> None:
+        """The file is locked: what `write` returns is all the news there is."""
+
     def write(self, changes: Sequence[Change]) -> list[Outcome]:
         """Do the changes in one transaction: one wait for the disk, however many they are."""
         with self._write_lock, self._errors("write"), self._transaction() as transaction:
@@ -156,6 +159,11 @@ class SqliteStore:
         """All servers of this switch are remembered from now on."""
         with self._write_lock, self._errors("write"), self._transaction() as transaction:
             transaction.settle(f"{dpid:016x}")
+
+    def carry_on(self, revision: int, boot_count: int) -> None:
+        """Let revisions and boot counts go on above these, where they are below them."""
+        with self._write_lock, self._errors("write"), self._transaction() as transaction:
+            transaction.carry_on(revision, boot_count)
 
     def probe(self) -> None:
         """Have the disk take a write that nobody notices, and see whether it has room for more.

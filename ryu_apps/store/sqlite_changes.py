@@ -84,6 +84,11 @@ class Changes:
         self._set("copied", 1)
         self._set("boot_count", max(boot_count, self.count("boot_count", 0)))
 
+    def carry_on(self, revision: int, boot_count: int) -> None:
+        """Raise the counters to these at least."""
+        self._set("revision", max(revision, self.count("revision", 0)))
+        self._set("boot_count", max(boot_count, self.count("boot_count", 0)))
+
     def _set(self, name: str, value: int) -> None:
         self._execute("UPDATE counter SET value = ? WHERE name = ?", (value, name))
 

@@ -188,6 +188,12 @@ def _give_to_owner(path: Path, new: Path) -> None:
             shutil.chown(each, owner.st_uid, owner.st_gid)
 
 
+def remove(path: Path) -> None:
+    """Remove the database `path` that nobody has open, with its lock and all that belongs to it."""
+    for part in (*_parts(path), path.with_name(path.name + ".lock")):
+        part.unlink(missing_ok=True)
+
+
 def _parts(path: Path) -> list[Path]:
     return [path.with_name(path.name + end) for end in _PARTS]
 

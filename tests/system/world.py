@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lab.droplet import Answer, Droplet, NoAnswer
-from lab.hypervisor import BRIDGE
+from lab.hypervisor import BRIDGE, Hypervisor
 from lab.lab import Lab
 from lab.services import CONTROLLER, Services
 from lab.wait import wait_for
@@ -20,18 +20,22 @@ _ids = itertools.count(7_000_001)
 
 @dataclass
 class World:
-    """A hypervisor with both processes; droplets come and go with the tests."""
+    """A hypervisor with both processes; droplets come and go with the tests.
+
+    `options` are those of [metadata] beside the usual.
+    """
 
     lab: Lab
+    host: Hypervisor = field(default=None)  # type: ignore[assignment]  # the lab's next, if None
+    options: dict[str, Any] = field(default_factory=dict)
     services: Services = field(init=False)
 
     def __post_init__(self) -> None:
-        self.host = self.lab.hypervisor()
+        self.host = self.host or self.lab.hypervisor()
         self.ovs = self.host.ovs
         self.host.add_bridge()
-        self.services = Services(
-            self.lab, self.host, {"metadata": {"droplet_port_names": "tap*, gone*"}}
-        )
+        options = {"droplet_port_names": "tap*, gone*", **self.options}
+        self.services = Services(self.lab, self.host, {"metadata": options})
         self.services.dropletctl("host-setup", "--bridge", BRIDGE)
         self.services.start()
         self.ovs.vsctl("set-controller", BRIDGE, CONTROLLER)

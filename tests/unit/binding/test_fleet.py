@@ -14,8 +14,10 @@ from ryu_apps.binding.views import PortState, PortView, SwitchState
 from ryu_apps.openflow.flow import Flow
 from ryu_apps.openflow.match import Match
 from ryu_apps.pipeline.addressing import Addressing
-from ryu_apps.pipeline.layout import BridgeSettings
+from ryu_apps.pipeline.layout import BridgeSettings, MetaPort
+from ryu_apps.pipeline.port_flows import PortFlows
 from ryu_apps.registry.claims import Claim
+from tests.world.codec import CODEC
 
 MAC = "a6:a4:8e:4a:e8:70"
 NOW = 1000.0
@@ -33,16 +35,30 @@ class World:
 
     def __init__(self) -> None:
         self.claims: dict[str, Claim] = {}
-        self.fleet = Fleet(self.claims, SETTINGS.__getitem__, 1 << 32, lambda dpid: [f"s{dpid}"])
+        self.current = True
+        self.fleet = Fleet(
+            self.claims,
+            SETTINGS.__getitem__,
+            1 << 32,
+            lambda dpid: [f"s{dpid}"],
+            lambda: self.current,
+        )
 
     def claim(self, name: str, droplet_id: int = 7, dpid: int | None = None) -> None:
         self.claims[name] = Claim(droplet_id, name, MAC, dpid, 1)
 
-    def connect(self, dpid: int, *names: str, cookies: tuple[int, ...] = ()) -> Switch:
-        """A switch connects with these ports, and flows of these cookies."""
+    def connect(
+        self,
+        dpid: int,
+        *names: str,
+        cookies: tuple[int, ...] = (),
+        flows: tuple[PortFlows, ...] = (),
+    ) -> Switch:
+        """A switch connects with these ports, a flow of each of these cookies, and these flows."""
         switch = self.fleet.switch(dpid, NOW)
         installed = {cookie: {Flow(0, 1, Match(), cookie=cookie)} for cookie in cookies}
-        bridge = Bridge(switch.settings, switch.feed, self.assigner(switch), installed, str)
+        installed |= {each.cookie: set(CODEC.port_images(each)) for each in flows}
+        bridge = Bridge(switch.settings, switch.feed, self.assigner(switch), installed, CODEC)
         ports = [SwitchPort(number, name, MAC) for number, name in enumerate(names, 1)]
         bridge.learn_ports(ports)
         self.fleet.connected(switch, bridge)
@@ -226,3 +242,35 @@ def test_the_number_of_switches_is_bounded(monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(TooMany, match="2 switches are known"):
         world.connect(3)
     assert world.fleet.switch(1, NOW) is world.fleet.switches[1]
+
+
+def bound(ofport: int, droplet_id: int) -> PortFlows:
+    """The right flows of a droplet on switch 1, whose meta0 is port 3."""
+    return PortFlows(SETTINGS[1], MetaPort(3, MAC), ofport, droplet_id, MAC)
+
+
+def test_while_the_registry_is_not_heard_of_nobody_comes_and_nobody_goes(world):
+    world.claim("tap1", 7)
+    world.claim("tap2", 8)
+    switch = world.connect(1, "tap1", "tap2", "meta0", flows=(bound(1, 7),))
+    world.current = False
+    switch.bridge.adopt(1)
+    switch.bridge.adopt(2)
+    assert isinstance(world.fleet.assign(switch, SwitchPort(1, "tap1", MAC)), Tenant)
+    denied = world.fleet.assign(switch, SwitchPort(2, "tap2", MAC))
+    assert isinstance(denied, Denied)
+    assert denied.reason.startswith("droplet 8: nothing was heard of the registry")
+    assert world.fleet.held_back() == {"tap2"}
+    assert world.fleet.held_back() == frozenset()
+    world.current = True
+    assert isinstance(world.fleet.assign(switch, SwitchPort(2, "tap2", MAC)), Tenant)
+
+
+def test_a_port_that_came_anew_is_no_old_binding_when_the_registry_is_not_heard_of(world):
+    world.claim("tap1", 7)
+    switch = world.connect(1, "tap1", "tap2", "meta0", flows=(bound(1, 7),))
+    switch.bridge.adopt(1)
+    world.current = False
+    assert isinstance(world.fleet.assign(switch, SwitchPort(1, "tap1", MAC)), Tenant)
+    switch.bridge.port_removed(1)
+    assert isinstance(world.fleet.assign(switch, SwitchPort(1, "tap1", MAC)), Denied)
