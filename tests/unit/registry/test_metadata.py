@@ -1,6 +1,7 @@
 """The rules for v1.json: each change known to break a client is refused or cannot be produced."""
 
 import copy
+from enum import Enum, auto
 
 import pytest
 
@@ -60,7 +61,15 @@ GOOD = {
     "ssh_info": {"port": 22},
 }
 DEFAULTS = Defaults(nameservers=("192.0.2.53",))
-ABSENT = object()
+
+
+class _Absent(Enum):
+    """No value at all; one whose name, and so the test's, is the same in every process."""
+
+    ABSENT = auto()
+
+
+ABSENT = _Absent.ABSENT
 
 
 def changed(path, value):
