@@ -37,6 +37,7 @@ _KEYS = (
     *("metadata_options", "status"),
 )
 _PORT_KEYS = ("name", "mac", "dpid")
+_PRINTABLE = re.compile(r"[!-~]*", re.ASCII)
 _DPID = re.compile(r"[0-9a-fA-F]{16}", re.ASCII)
 
 
@@ -229,7 +230,7 @@ def _read_name(port: dict[str, Any], place: Place) -> str:
     for wrong, reason in (
         (not name, "is empty"),
         (len(name.encode()) > _MAX_NAME_BYTES, f"is longer than {_MAX_NAME_BYTES} bytes"),
-        (any(not "!" <= c <= "~" for c in name), "must be printable ASCII without spaces"),
+        (not _PRINTABLE.fullmatch(name), "must be printable ASCII without spaces"),
         ("/" in name or name in (".", ".."), "is no name of a network device"),
     ):
         if wrong:
