@@ -2,8 +2,10 @@
 
 import json
 import random
+import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -176,7 +178,31 @@ class Client:
         texts = (
             each if isinstance(each, bytes) else json.dumps(each).encode() for each in documents
         )
-        body = b"".join(text + b"\n" for text in texts)
+        return self._post_batch(_lines(texts))
+
+    def put_batches(self, batches: Iterable[Iterable[bytes]]) -> Iterator[BatchCounts]:
+        """Register batches of JSON texts, each whole or not at all, in order; tells of each.
+
+        While one is being stored the next is on its way and looked at, but for its last document:
+        where one is refused, or the caller stops, nothing of the next is registered. Raises as
+        `put_batch`, when the turn of the batch concerned has come.
+        """
+        stopped = threading.Event()
+        before: Future[BatchCounts] | None = None
+        with ThreadPoolExecutor(max_workers=2) as threads:
+            try:
+                for batch in batches:
+                    body = _InTurn(list(batch), before, stopped)
+                    next_ = threads.submit(self._post_batch, body)
+                    if before is not None:
+                        yield before.result()
+                    before = next_
+                if before is not None:
+                    yield before.result()
+            finally:
+                stopped.set()
+
+    def _post_batch(self, body: bytes | Iterable[bytes]) -> BatchCounts:
         answer = self._http.call("POST", "/v1/droplets", body=body, content_type=NDJSON)
         return cast("BatchCounts", self._http.json(answer))
 
@@ -311,6 +337,35 @@ def _revision(told: WatchEvent, before: int | None) -> int | None:
 
 def _droplet(droplet_id: int) -> str:
     return f"/v1/droplets/{droplet_id}"
+
+
+class _InTurn:
+    """A batch's body whose end comes when the batch before is stored; never, where it is not.
+
+    Can be sent again, as a body that urllib3 may have to repeat must be.
+    """
+
+    def __init__(
+        self,
+        texts: Sequence[bytes],
+        before: "Future[BatchCounts] | None",
+        stopped: threading.Event,
+    ) -> None:
+        self._texts = texts
+        self._before = before
+        self._stopped = stopped
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield _lines(self._texts[:-1])
+        if self._before is not None:
+            self._before.result()
+        if self._stopped.is_set():
+            raise CancelledError
+        yield _lines(self._texts[-1:])
+
+
+def _lines(texts: Iterable[bytes]) -> bytes:
+    return b"".join(text + b"\n" for text in texts)
 
 
 def _maintenance(droplet_id: int) -> str:

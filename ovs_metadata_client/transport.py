@@ -10,7 +10,7 @@ that clients who were refused together do not come back together.
 import json
 import random
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any, Self
 
@@ -97,14 +97,15 @@ class Transport:
         path: str,
         *,
         query: Mapping[str, object] | None = None,
-        body: bytes | None = None,
+        body: bytes | Iterable[bytes] | None = None,
         content_type: str | None = None,
         headers: Mapping[str, str] | None = None,
         silence: float | None = None,
     ) -> urllib3.BaseHTTPResponse:
         """One call; returns an answer of the 2xx kind.
 
-        With `silence` the answer is a stream, still to be read, broken once nothing came for so
+        A body in pieces is sent as they come and must give them anew where it is tried again. With
+        `silence` the answer is a stream, still to be read, broken once nothing came for so
         many seconds. Raises Unreachable, NotAController, Refused.
         """
         fields = {k: str(v) for k, v in (query or {}).items() if v is not None}
@@ -122,7 +123,7 @@ class Transport:
         headers: Mapping[str, str],
         again: Retry | bool = False,
         fields: Mapping[str, str] | None = None,
-        body: bytes | None = None,
+        body: bytes | Iterable[bytes] | None = None,
         silence: float | None = None,
     ) -> urllib3.BaseHTTPResponse:
         """Whatever is answered. Raises Unreachable."""

@@ -1,5 +1,7 @@
 """The commands about droplets: put, get, list, delete, import, maintenance."""
 
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
@@ -120,14 +122,15 @@ def delete(context: click.Context, droplet_id: int, if_match: str | None, as_jso
 @click.pass_context
 def import_(context: click.Context, file: TextIO, size: int, as_json: bool) -> None:
     """Register the droplets in FILE, which has a JSON document on each line or is one JSON array
-    of them. Stops at the first batch that is refused, with every fault in it."""
+    of them. Stops at the first batch that is refused, with every fault in it. After that, or an
+    interruption, import the whole again: repeating what is registered does no harm."""
     total = {"droplets": 0, "created": 0, "replaced": 0}
     # The whole file first: one that breaks off in the middle registers nothing.
-    entries = _entries(file)
-    with controller(context) as client, _bar(len(entries)) as bar:
-        for batch in batches(entries, size):
-            _add(total, _register(client, batch, total["droplets"]))
-            bar.update(len(batch.entries))
+    count, entries = _entries(file)
+    with controller(context) as client, _bar(count) as bar:
+        for counts in _register(client, batches(entries, size), total):
+            _add(total, counts)
+            bar.update(counts["droplets"])
     if as_json:
         show.print_json(total)
         return
@@ -162,13 +165,28 @@ def maintenance(
     click.echo(f"droplet {droplet_id}: {told}")
 
 
-def _register(client: "Client", batch: Batch, before: int) -> "BatchCounts":
+def _register(
+    client: "Client", pending: Iterable[Batch], total: Mapping[str, int]
+) -> Iterator["BatchCounts"]:
+    """Have the batches registered in order; what each did. `total` counts what was."""
     from ovs_metadata_client import Refused
 
+    sent: deque[Batch] = deque()
+
+    def texts() -> Iterator[list[bytes]]:
+        for batch in pending:
+            sent.append(batch)
+            yield [entry.text for entry in batch.entries]
+
     try:
-        return client.put_batch(entry.text for entry in batch.entries)
+        for counts in client.put_batches(texts()):
+            sent.popleft()
+            yield counts
     except Refused as error:
-        raise Failure(_why(error, batch, before)) from error
+        raise Failure(_why(error, sent[0], total["droplets"])) from error
+    except KeyboardInterrupt:
+        place = sent[0].span if sent else "the end"
+        raise Failure(f"interrupted at {place}. {_so_far(total['droplets'])}") from None
 
 
 def _why(error: "Refused", batch: Batch, before: int) -> str:
@@ -198,9 +216,17 @@ def _bar(total: int) -> Any:
     return click.progressbar(length=total, show_pos=True, file=error, hidden=not error.isatty())
 
 
-def _entries(file: TextIO) -> list[Entry]:
+def _entries(file: TextIO) -> tuple[int, Iterable[Entry]]:
+    """How many documents the file has, and they: read once more as they are asked for, so that
+    not all are held, if the file can be."""
     try:
-        return list(read_entries(file))
+        if not file.seekable():
+            entries = list(read_entries(file))
+            return len(entries), entries
+        begin = file.tell()
+        count = sum(1 for _ in read_entries(file))
+        file.seek(begin)
+        return count, read_entries(file)
     except (BadFile, UnicodeDecodeError) as error:
         raise Failure(f"{file.name}: {error}; nothing was registered") from error
 

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -38,6 +39,7 @@ from ovs_metadata_client import (
     Unavailable,
     Unreachable,
 )
+from ovs_metadata_client.client import _InTurn
 from ovs_metadata_client.errors import KINDS
 from ovs_metadata_client.transport import LONGEST_WAIT, Again
 from ryu_apps.northbound.openapi import description
@@ -85,6 +87,49 @@ def test_a_droplet_s_life(client):
     client.delete_droplet(7)
     with pytest.raises(NotFound):
         client.delete_droplet(7)
+
+
+def batch(*droplets):
+    """The JSON texts of a batch, from (id, port name)."""
+    return [json.dumps({"droplet_id": n, **droplet(name)}).encode() for n, name in droplets]
+
+
+def test_batches_are_registered_in_order_and_each_is_told(client):
+    numbers = range(1, 100, 10)
+    batches = (batch(*((n + i, f"t{n + i}") for i in range(10))) for n in numbers)
+    told = list(client.put_batches([*batches, batch((1, "t500"), (101, "t1"))]))
+    assert [(each["created"], each["replaced"]) for each in told] == [(10, 0)] * 10 + [(1, 1)]
+    assert [each["droplet_id"] for each in client.droplets()] == list(range(1, 102))
+    assert list(client.put_batches([])) == []
+
+
+@pytest.mark.parametrize(
+    ("bad", "kind"), [([(2, "t2"), (3, "no good")], Invalid), ([(2, "t2"), (3, "t1")], Conflict)]
+)
+def test_after_a_batch_that_is_refused_nothing_is_registered(client, bad, kind):
+    batches = client.put_batches(
+        [batch((1, "t1")), batch(*bad), batch((4, "t4")), batch((5, "t5"))]
+    )
+    assert next(batches)["created"] == 1
+    with pytest.raises(kind) as refused:
+        next(batches)
+    assert refused.value.faults
+    assert [each["droplet_id"] for each in client.droplets()] == [1]
+
+
+def test_a_batch_ends_when_the_one_before_is_stored_and_never_if_it_is_not():
+    before, stopped = Future(), threading.Event()
+    body = _InTurn([b"1", b"2", b"3"], before, stopped)
+    pieces = iter(body)
+    assert next(pieces) == b"1\n2\n"
+    before.set_result({})
+    assert list(pieces) == [b"3\n"]
+    assert list(body) == [b"1\n2\n", b"3\n"]  # as when it is sent again
+    stopped.set()
+    pieces = iter(body)
+    next(pieces)
+    with pytest.raises(CancelledError):
+        next(pieces)
 
 
 def test_switches_and_the_service(client, controller):
