@@ -145,7 +145,8 @@ def bare(path: Path) -> Iterator[sqlite3.Connection]:
 class Rows:
     """The rows that droplets are in the registry's tables."""
 
-    droplets: list[tuple[int, int, str, bytes]]
+    droplets: list[tuple[int, int, str]]
+    documents: list[tuple[int, bytes]]
     ports: list[tuple[str, int, str]]
     tags: list[tuple[str, int]]
 
@@ -153,7 +154,8 @@ class Rows:
     def of(cls, droplets: list[Droplet]) -> "Rows":
         """The rows of these."""
         return cls(
-            [(d.droplet_id, n, d.region, d.encode()) for n, d in enumerate(droplets, 1)],
+            [(d.droplet_id, n, d.region) for n, d in enumerate(droplets, 1)],
+            [(d.droplet_id, d.encode()) for d in droplets],
             [(port.name, d.droplet_id, port.mac) for d in droplets for port in d.ports],
             [(tag, d.droplet_id) for d in droplets for tag in d.tags],
         )
@@ -162,8 +164,9 @@ class Rows:
         """Put them all there, in one transaction."""
         peer.execute("BEGIN IMMEDIATE")
         into = "INSERT OR REPLACE INTO"
-        columns = "(droplet_id, revision, region, document)"
-        peer.executemany(f"{into} droplet {columns} VALUES (?, ?, ?, ?)", self.droplets)
+        columns = "(droplet_id, revision, region)"
+        peer.executemany(f"{into} droplet {columns} VALUES (?, ?, ?)", self.droplets)
+        peer.executemany(f"{into} content (droplet_id, document) VALUES (?, ?)", self.documents)
         peer.executemany(f"{into} port (name, droplet_id, mac) VALUES (?, ?, ?)", self.ports)
         peer.executemany(f"{into} tag VALUES (?, ?)", self.tags)
         peer.execute("COMMIT")
