@@ -4,6 +4,8 @@ Shell only in that it reads the file. A bad value is one `SettingsError` naming 
 value and the file. Of the controller's section only what both processes must agree on is read.
 """
 
+import difflib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address
 from pathlib import Path
@@ -304,12 +306,7 @@ def load(config_file: Path | None) -> Settings:
         written = _written(config_file)
     except (cfg.Error, OSError) as fault:
         raise SettingsError(f"{config_file}: {fault}") from fault
-    # What has no effect would go unnoticed; the command's name is easily taken for the section's.
-    if "metadata-http" in written:
-        raise SettingsError(f"[metadata-http] in {config_file}: the section is [{GROUP}]")
-    for name in written.get(GROUP, {}):
-        if name not in {option.dest for option in OPTIONS}:
-            raise SettingsError(f"[{GROUP}] {name} in {config_file}: there is no such option")
+    _require_known(written, config_file)
 
     def read(group: str, options: tuple[cfg.Opt, ...]) -> dict[str, Any]:
         return {option.dest: _value(conf, group, option.dest, written, files) for option in options}
@@ -341,6 +338,26 @@ def _written(file: Path | None) -> _Written:
     if file is not None:
         cfg.ConfigParser(str(file), sections).parse()
     return sections
+
+
+def _require_known(written: _Written, file: Path | None) -> None:
+    """Raise SettingsError for what has no effect: it would go unnoticed. Sections that are nowhere
+    near ours may be others'; the command's name is easily taken for the section's."""
+    for section in written:
+        ours = _close(section, (GROUP, SHARED_GROUP))
+        if ours is not None and ours != section:
+            raise SettingsError(f"[{section}] in {file}: no such section; did you mean [{ours}]?")
+    known = [option.dest for option in OPTIONS]
+    for name in written.get(GROUP, {}):
+        if name not in known:
+            close = _close(name, known)
+            hint = f"; did you mean {close}?" if close else ""
+            raise SettingsError(f"[{GROUP}] {name} in {file}: there is no such option{hint}")
+
+
+def _close(name: str, known: Iterable[str]) -> str | None:
+    """Which of the known names was probably meant."""
+    return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=0.75)), None)
 
 
 def _value(conf: cfg.ConfigOpts, group: str, name: str, written: _Written, files: list[str]) -> Any:

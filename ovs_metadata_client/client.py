@@ -22,7 +22,7 @@ from ovs_metadata_client.errors import (
     Unreachable,
 )
 from ovs_metadata_client.tls import Tls
-from ovs_metadata_client.transport import Transport
+from ovs_metadata_client.transport import READ_SECONDS, Transport
 from ovs_metadata_client.wire import (
     BatchCounts,
     Document,
@@ -66,12 +66,18 @@ class Client:
     """
 
     def __init__(
-        self, url: str, token: str | None = None, *, retries: int = 2, tls: Tls | None = None
+        self,
+        url: str,
+        token: str | None = None,
+        *,
+        retries: int = 2,
+        timeout: float = READ_SECONDS,
+        tls: Tls | None = None,
     ) -> None:
         """`url` is the controller's, such as http://127.0.0.1:8080; without a token only the
-        health calls are allowed. `retries` is how often a call is tried again. Raises `BadTlsFile`
-        for an https URL."""
-        self._http = Transport(url, token, retries, tls)
+        health calls are allowed. `retries` is how often a call is tried again, `timeout` the
+        seconds that an answer may be silent. Raises `BadTlsFile` for an https URL."""
+        self._http = Transport(url, token, retries, timeout, tls)
         self.url = self._http.url
 
     def __enter__(self) -> Self:

@@ -75,7 +75,9 @@ class Again(Retry):
 class Transport:
     """Connections to one controller. May be shared by threads."""
 
-    def __init__(self, url: str, token: str | None, retries: int, tls: Tls | None) -> None:
+    def __init__(
+        self, url: str, token: str | None, retries: int, timeout: float, tls: Tls | None
+    ) -> None:
         """Raises `BadTlsFile` for an https URL."""
         self.url = url.rstrip("/")
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
@@ -84,7 +86,9 @@ class Transport:
         if self.url.startswith("https:"):
             https["ssl_context"] = (tls or Tls()).context()
         self._pool = urllib3.PoolManager(
-            maxsize=_CONNECTIONS, timeout=Timeout(CONNECT_SECONDS, READ_SECONDS), **https
+            maxsize=_CONNECTIONS,
+            timeout=Timeout(min(CONNECT_SECONDS, timeout), timeout),
+            **https,
         )
 
     def close(self) -> None:

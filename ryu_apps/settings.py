@@ -5,8 +5,9 @@ one. Options are oslo.config's, as all of ryu-manager's are; `docs/options.md` i
 this table.
 """
 
+import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, ip_address
 from typing import Any
@@ -182,6 +183,8 @@ OPTIONS = [
 ]
 
 GROUP = "metadata"
+SERVER_GROUP = "metadata_http"
+"""The metadata server's section, which it reads itself."""
 _BRIDGE_SECTION = re.compile(r"bridge:([0-9a-f]{16})")
 
 
@@ -220,6 +223,7 @@ def read_settings(conf: cfg.ConfigOpts) -> Settings:
     """Read the options from parsed configuration; raises SettingsError for any bad value."""
     conf.register_opts(OPTIONS, GROUP)
     written = _written(conf)
+    _require_sections(conf, written)
     _require_known(conf, written, GROUP, OPTIONS)
     common = _values(conf, written, GROUP, OPTIONS)
     return Settings(
@@ -313,7 +317,25 @@ def _require_known(
     known = {option.dest for option in options}
     for name in written.get(section, {}):
         if name not in known:
-            raise _error(conf, section, f"{name}: there is no such option")
+            hint = _did_you_mean(name, known)
+            raise _error(conf, section, f"{name}: there is no such option{hint}")
+
+
+def _require_sections(conf: cfg.ConfigOpts, written: _Written) -> None:
+    """Raise SettingsError for a section that is nearly one of ours: it would go unnoticed.
+
+    Others may be of Ryu, or of what is loaded beside us.
+    """
+    ours = (GROUP, SERVER_GROUP)
+    for section in written:
+        if section not in ours and (hint := _did_you_mean(section, ours)):
+            raise _error(conf, section, f"there is no such section{hint}")
+
+
+def _did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Words that lead from a name that was misspelt to the one that was meant; none without."""
+    close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.75)
+    return f"; did you mean {close[0]}?" if close else ""
 
 
 def _values(

@@ -43,9 +43,10 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A controller's URL, the token for it, and where the token is from, for messages."""
+    """A controller's URL, the token for it, and where each is from, for messages."""
 
     url: str
+    url_source: str
     token: str
     token_source: str
     tls: Tls
@@ -62,17 +63,27 @@ class Configuration:
 def find(given: Given) -> Place:
     """Where the controller is and the token for it. Raises SetupError."""
     configuration = configured(given.config_file)
-    url = given.url or (configuration.url if configuration else f"http://{HOST}:{PORT}")
+    url, source = _url(given, configuration)
     ca_file = given.ca_file
     if ca_file is None and configuration and configuration.settings.rest.ca:
         ca_file = Path(configuration.settings.rest.ca)
     tls = Tls(ca_file, given.client_cert, given.client_key)
     if given.token:
-        return Place(url, given.token, "--token or DROPLETCTL_TOKEN", tls)
+        return Place(url, source, given.token, "--token or DROPLETCTL_TOKEN", tls)
     file = given.tokens_file
     if file is None:
         file = Path(configuration.settings.tokens_file) if configuration else TOKENS_FILE
-    return Place(url, read_token(file), str(file), tls)
+    return Place(url, source, read_token(file), str(file), tls)
+
+
+def _url(given: Given, configuration: "Configuration | None") -> tuple[str, str]:
+    """The URL, and where it is from."""
+    if given.url:
+        return given.url, "as --url or DROPLETCTL_URL says"
+    if configuration is not None:
+        file = given.config_file or CONFIG_FILE
+        return configuration.url, f"wsapi_host and wsapi_port of {file}; --url says otherwise"
+    return f"http://{HOST}:{PORT}", "where it is by default; --url says otherwise"
 
 
 def configured(config_file: Path | None) -> Configuration | None:

@@ -14,7 +14,7 @@ from ryu_apps.dropletctl.host_command import database, wanted_host
 from ryu_apps.dropletctl.options import Failure, connection, given, json_output
 
 
-@click.command(short_help="Find what would keep droplets from their metadata.")
+@click.command()
 @options.bridge
 @options.server_health
 @options.routing_table("Number of the routing table that host-setup was given.")

@@ -15,24 +15,22 @@ from ryu_apps.dropletctl.documents import (
     read_document,
     read_entries,
 )
+from ryu_apps.dropletctl.kinds import MAX_DROPLET_ID, DropletId
 from ryu_apps.dropletctl.options import (
     Failure,
     connection,
     controller,
-    fault_line,
     json_output,
 )
 
 if TYPE_CHECKING:
     from ovs_metadata_client import BatchCounts, Client, Refused
 
-MAX_DROPLET_ID = 2**32 - 1
-
-_ID = click.IntRange(1, MAX_DROPLET_ID)
+_ID = DropletId()
 _TEXT_FILE = click.File("r", encoding="utf-8")
 
 
-@click.command(short_help="Register or replace a droplet.")
+@click.command()
 @click.argument("words", nargs=-1, required=True, metavar="[ID] FILE")
 @click.option("--if-new", is_flag=True, help="Only if the droplet is not registered yet.")
 @click.option("--if-match", metavar="ETAG", help="Only if the droplet still has this ETag.")
@@ -61,7 +59,7 @@ def put(
     click.echo(f"droplet {droplet_id} {'registered' if done.created else 'replaced'}")
 
 
-@click.command(short_help="Print a droplet's registration as JSON.")
+@click.command()
 @click.argument("droplet_id", metavar="ID", type=_ID)
 @json_output
 @connection
@@ -73,7 +71,7 @@ def get(context: click.Context, droplet_id: int, as_json: bool) -> None:
         show.print_json(client.get_droplet(droplet_id).droplet)
 
 
-@click.command("list", short_help="List the registered droplets.")
+@click.command("list")
 @click.option("--tag", help="Only droplets with this tag.")
 @click.option("--region", help="Only droplets of this region.")
 @json_output
@@ -107,7 +105,7 @@ def delete(context: click.Context, droplet_id: int, if_match: str | None, as_jso
     click.echo(f"droplet {droplet_id} removed")
 
 
-@click.command("import", short_help="Register many droplets from a file.")
+@click.command("import")
 @click.argument("file", type=_TEXT_FILE)
 @click.option(
     "--batch",
@@ -137,7 +135,7 @@ def import_(context: click.Context, file: TextIO, size: int, as_json: bool) -> N
     click.echo("{droplets} droplets: {created} new, {replaced} replaced".format(**total))
 
 
-@click.command(short_help="Show, announce or call off a droplet's maintenance.")
+@click.command()
 @click.argument("droplet_id", metavar="ID", type=_ID)
 @click.option("--set", "event", metavar="EVENT", help="Announce this event: live_migrate.")
 @click.option("--clear", is_flag=True, help="Announce none any more.")
@@ -191,6 +189,8 @@ def _register(
 
 def _why(error: "Refused", batch: Batch, before: int) -> str:
     """What was refused, each fault by its place in the file, and what is registered now."""
+    from ryu_apps.dropletctl.explain import fault_line
+
     lines = [f"{batch.span}: {error.detail or error.title} ({error.status})"]
     for fault in error.faults:
         line = fault.get("line")

@@ -29,7 +29,7 @@ class Mac(click.ParamType):
         return value.lower()
 
 
-@click.command("host-setup", short_help="Make meta0 and the routing behind it; --check, --undo.")
+@click.command("host-setup")
 @options.bridge
 @click.option("--check", "mode", flag_value="check", help="Change nothing; tell what differs.")
 @click.option("--undo", "mode", flag_value="undo", help="Take back what host-setup changed.")

@@ -12,7 +12,7 @@ from ryu_apps.dropletctl.connection import SetupError, etcd_login
 from ryu_apps.dropletctl.options import Failure, config_file, given, json_output
 
 
-@click.command(short_help="Copy the registry to another store.")
+@click.command()
 @click.argument("source", metavar="FROM")
 @click.argument("target", metavar="TO")
 @json_output

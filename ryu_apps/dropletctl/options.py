@@ -17,7 +17,7 @@ from ryu_apps.dropletctl.connection import Given, Place, SetupError, find
 from ryu_apps.dropletctl.host.values import DEFAULT_TABLE
 
 if TYPE_CHECKING:
-    from ovs_metadata_client import Client, Fault
+    from ovs_metadata_client import Client
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -105,13 +105,14 @@ def controller(context: click.Context) -> Iterator["Client"]:
     """The client for the controller the options point at; turns its failures into ours."""
     # urllib3 takes a while to import, which `--help` and `host-setup` need not pay.
     from ovs_metadata_client import Client, ClientError
+    from ryu_apps.dropletctl.explain import explain
 
     place = _place(context)
     try:
         with Client(place.url, place.token, tls=place.tls) as client:
             yield client
     except ClientError as error:
-        raise Failure(_explain(error, place)) from error
+        raise Failure(explain(error, place)) from error
 
 
 def _option(name: str, kind: Any, text: str, metavar: str) -> Callable[[_F], _F]:
@@ -142,27 +143,3 @@ def _place(context: click.Context) -> Place:
         return find(given(context))
     except SetupError as error:
         raise Failure(str(error)) from error
-
-
-def _explain(error: Exception, place: Place) -> str:
-    """The error in words that lead to its mend."""
-    from ovs_metadata_client import Forbidden, Refused, Unauthorized, Unreachable
-
-    match error:
-        case Unreachable():
-            trust = "; --ca-file says whom to trust" if "verify failed" in str(error) else ""
-            return f"{error} (--url or DROPLETCTL_URL points elsewhere{trust})"
-        case Unauthorized() | Forbidden():
-            return f"{place.url} refuses the token of {place.token_source}: {error.detail}"
-        case Refused():
-            faults = [fault_line(fault) for fault in error.faults]
-            return "\n".join(
-                [f"{place.url}: {error.detail or error.title} ({error.status})", *faults]
-            )
-    return str(error)
-
-
-def fault_line(fault: "Fault") -> str:
-    """One fault of a document on a line: where, then what."""
-    pointer = fault.get("pointer", "").removeprefix("#")
-    return f"  {pointer + ': ' if pointer else ''}{fault['detail']}"

@@ -26,7 +26,7 @@ from ryu_apps.dropletctl.options import (
 _PATH = click.Path(path_type=Path, dir_okay=False)
 
 
-@click.command(short_help="Keep a copy of the registry.")
+@click.command()
 @click.argument("file", type=_PATH)
 @json_output
 @connection
@@ -48,7 +48,7 @@ def backup(context: click.Context, file: Path, as_json: bool) -> None:
     click.echo(f"{file}: the registry as of now, {size} bytes, checked")
 
 
-@click.command(short_help="Put a backup in the registry's place.")
+@click.command()
 @click.argument("file", type=_PATH)
 @json_output
 @config_file

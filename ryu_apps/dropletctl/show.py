@@ -5,8 +5,10 @@ or rich's markup. rich is imported when a table is made, not before: it is slow 
 """
 
 import json
+import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +16,7 @@ import click
 from ovs_metadata_client import Document, Switch, SwitchPort, WatchEvent
 
 if TYPE_CHECKING:
+    from rich.live import Live
     from rich.table import Table
     from rich.text import Text
 
@@ -49,14 +52,14 @@ def clean(value: object) -> str:
 def droplets(documents: Iterable[Document]) -> None:
     """A table of droplets, with what tells them apart."""
     columns = ("id", "hostname", "region", "ports", "tags", "options")
-    table = _table(*columns, numbers=("id",))
+    table = new_table(*columns, numbers=("id",))
     for document in documents:
         metadata = document.get("metadata", {})
         names = ", ".join(port["name"] for port in document.get("ports", ()))
         tags = ", ".join(metadata.get("tags") or ())
         row = [document["droplet_id"], metadata.get("hostname"), metadata.get("region")]
-        _add(table, *row, names, tags or None, _options(document.get("metadata_options") or {}))
-    _print(table)
+        add_row(table, *row, names, tags or None, _options(document.get("metadata_options") or {}))
+    print_table(table)
 
 
 def _options(options: dict[str, Any]) -> str | None:
@@ -73,11 +76,11 @@ def _options(options: dict[str, Any]) -> str | None:
 def switches(found: Sequence[Switch]) -> None:
     """A table of switches, and below it what should be looked at."""
     columns = ("dpid", "state", "ports", "serving", "flows", "hv-local subnet")
-    table = _table(*columns, numbers=("ports", "serving", "flows"))
+    table = new_table(*columns, numbers=("ports", "serving", "flows"))
     for switch in found:
         counts = [switch["ports"], switch["serving"], switch["flows"]]
-        _add(table, switch["dpid"], switch["state"], *counts, switch["hv_local_subnet"])
-    _print(table)
+        add_row(table, switch["dpid"], switch["state"], *counts, switch["hv_local_subnet"])
+    print_table(table)
     for switch in found:
         for remark in filter(None, [switch["reason"], *switch["warnings"]]):
             click.echo(f"{switch['dpid']}: {clean(remark)}")
@@ -87,21 +90,21 @@ def ports(by_switch: Sequence[tuple[str, Sequence[SwitchPort]]]) -> None:
     """A table of ports, of several switches with a column for the switch."""
     several = len(by_switch) > 1
     columns = ("ofport", "port", "hv-local", "droplet", "state", "reason")
-    table = _table(*(["switch"] if several else []), *columns, numbers=("ofport", "droplet"))
+    table = new_table(*(["switch"] if several else []), *columns, numbers=("ofport", "droplet"))
     for dpid, found in by_switch:
         for port in found:
             row = [port["ofport"], port["name"], port["hv_local_ip"], port["droplet_id"]]
             reason = port["reason"] or ""
-            _add(table, *([dpid] if several else []), *row, port["state"], reason)
-    _print(table)
+            add_row(table, *([dpid] if several else []), *row, port["state"], reason)
+    print_table(table)
 
 
 def hops(found: Sequence["Hop"]) -> None:
     """A table of a request's hops, each with what to do where it fails."""
-    table = _table("hop", "", "seen", "mend")
+    table = new_table("hop", "", "seen", "mend")
     for hop in found:
-        _add(table, hop.name, hop.state, hop.told, hop.mend)
-    _print(table)
+        add_row(table, hop.name, hop.state, hop.told, hop.mend)
+    print_table(table)
 
 
 def event(told: WatchEvent) -> str | None:
@@ -125,7 +128,8 @@ def event(told: WatchEvent) -> str | None:
     return None
 
 
-def _table(*columns: str, numbers: Sequence[str] = ()) -> "Table":
+def new_table(*columns: str, numbers: Sequence[str] = ()) -> "Table":
+    """An empty table; the columns named in `numbers` are flush right."""
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -134,7 +138,8 @@ def _table(*columns: str, numbers: Sequence[str] = ()) -> "Table":
     return table
 
 
-def _add(table: "Table", *cells: object) -> None:
+def add_row(table: "Table", *cells: object) -> None:
+    """A row of values that may be anything, None being shown as none."""
     table.add_row(*(_cell(cell) for cell in cells))
 
 
@@ -145,8 +150,55 @@ def _cell(value: object) -> "Text":
     return Text(text, style=_STYLES.get(text, "dim" if value is None else ""))
 
 
-def _print(table: "Table") -> None:
+def print_table(table: "Table") -> None:
+    """A table on standard output, as wide as it needs to be where that is no terminal."""
     from rich.console import Console
 
-    people = sys.stdout.isatty()
-    Console(width=None if people else _WIDE).print(table)
+    Console(width=None if to_a_terminal() else _WIDE).print(table)
+
+
+def to_a_terminal() -> bool:
+    """Whether people see standard output as it is written."""
+    return sys.stdout.isatty()
+
+
+def to_a_screen() -> bool:
+    """Whether standard output is a terminal that can be painted again and again."""
+    return to_a_terminal() and os.environ.get("TERM", "dumb") != "dumb"
+
+
+def duration(seconds: float) -> str:
+    """A time that has passed, in the unit that suits it."""
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{max(0, seconds):.0f} s"
+
+
+class Screen:
+    """A terminal's screen, painted anew at each `show`."""
+
+    def __init__(self, live: "Live") -> None:
+        self._live = live
+
+    @property
+    def height(self) -> int:
+        """Lines there are now."""
+        return self._live.console.size.height
+
+    def show(self, head: str, table: "Table") -> None:
+        """Lines of text, and a table below; what does not fit is not seen."""
+        from rich.console import Group
+        from rich.text import Text
+
+        lines = (Text(clean(line), no_wrap=True) for line in head.splitlines())
+        self._live.update(Group(*lines, table), refresh=True)
+
+
+@contextmanager
+def screen() -> Iterator[Screen]:
+    """The terminal's other screen: what was there before comes back in the end."""
+    from rich.live import Live
+
+    with Live(screen=True, auto_refresh=False) as live:
+        yield Screen(live)

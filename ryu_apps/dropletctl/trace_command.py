@@ -8,6 +8,7 @@ from ryu_apps.dropletctl import show
 from ryu_apps.dropletctl.connection import SetupError, configured
 from ryu_apps.dropletctl.host.tools import HostError, Tools, require_root
 from ryu_apps.dropletctl.host_command import database
+from ryu_apps.dropletctl.kinds import DropletId
 from ryu_apps.dropletctl.options import (
     Failure,
     connection,
@@ -21,8 +22,8 @@ from ryu_apps.dropletctl.trace.judge import verdict
 from ryu_apps.dropletctl.trace.values import Hop, State
 
 
-@click.command(short_help="Follow one droplet's request: which hop fails?")
-@click.argument("droplet_id", metavar="ID", type=click.IntRange(1, 2**32 - 1))
+@click.command()
+@click.argument("droplet_id", metavar="ID", type=DropletId())
 @server_health
 @ovsdb
 @json_output

@@ -116,15 +116,15 @@ def test_dropletctl_tells_why_it_trusts_nobody_there(tmp_path, ours):
     with RealController(
         tmp_path, tls=untrusting(), rest_certificate=pair.certificate, rest_key=pair.key
     ) as controller:
-        for words, told in (
-            ([], "unable to get local issuer certificate"),
-            (["--ca-file", theirs.certificate], "certificate verify failed"),
-            (["--ca-file", ours.certificate], "IP address mismatch"),
+        for words, told, mend in (
+            ([], "unable to get local issuer certificate", "--ca-file"),
+            (["--ca-file", theirs.certificate], "certificate verify failed", "--ca-file"),
+            (["--ca-file", ours.certificate], "IP address mismatch", "the URL must name the host"),
         ):
             done = controller.dropletctl(*words, "list")
             assert (done.returncode, done.stdout) == (1, "")
             assert done.stderr.count("\n") == 1
-            for word in (controller.url, told, "--ca-file"):
+            for word in (controller.url, told, mend):
                 assert word in done.stderr
 
 
@@ -139,10 +139,11 @@ def test_a_wrong_and_a_weak_token_are_told_with_their_source(tmp_path):
     with RealController(tmp_path) as controller:
         done = controller.dropletctl("list", DROPLETCTL_TOKEN="w" * 40)
         assert done.returncode == 1
-        assert done.stderr == (
-            f"Error: {controller.url} refuses the token of --token or DROPLETCTL_TOKEN: "
-            "this token is not known here\n"
+        assert done.stderr.startswith(
+            f"Error: {controller.url} does not know the token of --token or DROPLETCTL_TOKEN "
+            "(this token is not known here); "
         )
+        assert done.stderr.count("\n") == 1
         weak = tmp_path / "weak"
         weak.write_text(f"server {controller.token('server')}\n")
         done = dropletctl("--url", controller.url, "--tokens-file", weak, "list")

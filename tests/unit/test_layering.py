@@ -210,7 +210,8 @@ WALL_CLOCKS |= {"datetime.utcnow", "datetime.today", "date.today", "time.CLOCK_R
 
 # They tell a person what time it is, or that it is wrong, and decide nothing.
 MAY_TELL_THE_TIME = {
-    "ryu_apps/dropletctl/switch_commands.py",
+    "ryu_apps/dropletctl/top_command.py",
+    "ryu_apps/dropletctl/watch_command.py",
     "ryu_apps/dropletctl/doctor/look.py",
     # For people: when flows were last mended.
     "ryu_apps/southbound/inspecting.py",

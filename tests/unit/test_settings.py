@@ -120,7 +120,7 @@ def test_a_bridge_s_section_overrides_some_of_it(file: Path):
         ("forwarding_table = 25", ["l2_rewrite_table and forwarding_table", "25"]),
         ("cookie = 0x10000", ["cookie", "0x10000"]),
         ("cookie = zero", ["cookie", "zero"]),
-        ("zone_bass = 1", ["zone_bass", "no such option"]),
+        ("zone_bass = 1", ["zone_bass", "no such option", "did you mean zone_base?"]),
     ],
 )
 @pytest.mark.parametrize("section", ["metadata", f"bridge:{DPID}"])
@@ -138,7 +138,7 @@ def test_a_bad_value_is_named_with_its_option_and_file(
     [
         ("nameservers = one.example", ["nameservers", "one.example"]),
         ("registry_url = sqlite:///$nowhere/x", ["registry_url", "$nowhere"]),
-        ("state-dir = /tmp", ["state-dir", "no such option"]),
+        ("state-dir = /tmp", ["state-dir", "no such option", "did you mean state_dir?"]),
         ("listen = 127.0.0.1:80", ["listen", "no such option"]),
     ],
 )
@@ -149,6 +149,25 @@ def test_a_bad_value_of_the_controller_alone_is_named_likewise(
         read(file, f"[metadata]\n{line}\n")
     for complaint in [*complaints, str(file), "[metadata]"]:
         assert complaint in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("section", "meant"),
+    [
+        *(("metadta", "metadata"), ("Metadata", "metadata")),
+        *(("metadata-http", "metadata_http"), ("metadat_http", "metadata_http")),
+    ],
+)
+def test_a_section_that_is_nearly_one_of_ours_is_no_other_s(file: Path, section: str, meant: str):
+    with pytest.raises(SettingsError, match=rf"\[{section}\] .*did you mean {meant}\?"):
+        read(file, f"[{section}]\nstate_dir = /tmp\n")
+    read(file, "[oslo_messaging]\nx = 1\n[metadata_http]\nlisten = 127.0.0.1:80\n")
+
+
+def test_an_option_that_is_like_none_is_told_without_a_guess(file: Path):
+    with pytest.raises(SettingsError) as refused:
+        read(file, "[metadata]\nxyzzy = 1\n")
+    assert "did you mean" not in str(refused.value)
 
 
 def test_an_option_of_one_bridge_is_none_of_all(file: Path):

@@ -1,5 +1,7 @@
 """The command line: where options may stand, what is a usage error, and the exit statuses."""
 
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -187,15 +189,70 @@ def test_every_command_has_a_form_for_programs(name: str) -> None:
     assert "--json" in [option for each in command.params for option in each.opts]
 
 
-def test_the_command_line_is_quick_because_it_imports_only_what_it_needs() -> None:
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["wathc"], "'watch'"),
+        (["delte", "7"], "'delete'"),
+        (["host_setup"], "'host-setup'"),
+        (["list", "--regoin", "x"], "'--region'"),
+        (["--tokn", "x", "list"], "'--token'"),
+        (["top", "--sort", "request"], "requests"),
+        (["completion", "csh"], "zsh"),
+    ],
+)
+def test_what_is_misspelt_is_told_with_what_was_probably_meant(words: list[str], told: str) -> None:
+    done = call(*words)
+    assert done.exit_code == 2
+    assert told in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("name", cli.list_commands(click.Context(cli)))
+def test_what_a_command_does_is_said_in_the_list_alone(name: str) -> None:
+    """The list is shown without the command: what that says of itself would be a second word."""
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
+    assert command.name == name
+    text = command.short_help
+    assert text and text in " ".join(call("--help").output.split())
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_prints_the_shell_s_script(shell: str) -> None:
+    done = call("completion", shell)
+    assert done.exit_code == 0
+    assert f"_DROPLETCTL_COMPLETE={shell}_complete" in done.stdout
+    assert json.loads(call("completion", shell, "--json").stdout) == {
+        **{"shell": shell, "script": done.stdout.removesuffix("\n")}
+    }
+
+
+SLOW = ("rich", "urllib3", "oslo_config", "ryu", "eventlet", "ssl", "ryu_apps.pipeline")
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {},
+        {"_DROPLETCTL_COMPLETE": "zsh_complete", "COMP_WORDS": "dropletctl wa", "COMP_CWORD": "1"},
+    ],
+    ids=["help", "completing a command"],
+)
+def test_the_command_line_is_quick_because_it_imports_only_what_it_needs(
+    environment: dict[str, str],
+) -> None:
     program = (
         "import sys; from ryu_apps.dropletctl.cli import cli\n"
-        "try: cli(['--help'])\n"
+        "try: cli(['--help'], prog_name='dropletctl')\n"
         "except SystemExit: pass\n"
-        "print([name for name in ('rich', 'urllib3', 'oslo_config', 'ryu', 'eventlet') "
-        "if name in sys.modules])"
+        f"print([name for name in sys.modules if name in {SLOW} or name.endswith('_commands')])"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+        [sys.executable, "-c", program],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
     )
+    assert "watch" in done.stdout
     assert done.stdout.splitlines()[-1] == "[]"

@@ -87,13 +87,14 @@ def test_a_bad_value_names_the_option_the_value_and_the_file(tmp_path, option, v
 
 def test_an_option_that_does_not_exist_is_an_error(tmp_path):
     file = write(tmp_path, "[metadata_http]\nlissten = 127.0.0.1:80\n")
-    with pytest.raises(SettingsError, match="lissten"):
+    with pytest.raises(SettingsError, match=r"lissten .*did you mean listen\?"):
         load(file)
 
 
-def test_a_section_by_the_commands_name_is_an_error(tmp_path):
-    file = write(tmp_path, "[metadata-http]\nlisten = 127.0.0.1:80\n")
-    with pytest.raises(SettingsError, match=r"\[metadata_http\]"):
+@pytest.mark.parametrize("section", ["metadata-http", "metadat_http"])
+def test_a_section_that_is_nearly_ours_is_an_error(tmp_path, section):
+    file = write(tmp_path, f"[{section}]\nlisten = 127.0.0.1:80\n[oslo_messaging]\nx = 1\n")
+    with pytest.raises(SettingsError, match=rf"\[{section}\] .*did you mean \[metadata_http\]"):
         load(file)
 
 
