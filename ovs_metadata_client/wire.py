@@ -78,7 +78,7 @@ class RequestServer(TypedDict):
 
 
 class DropletRequests(TypedDict):
-    """What a switch's metadata servers counted for a droplet since they started.
+    """What a switch's metadata servers counted for a droplet on a port since they started.
 
     `errors` are answers of 400 or above other than 429, which `rate_limited` counts; `unsure` are
     requests that were answered 503 because it was not certain whose they are; `last_request_s` is
@@ -86,13 +86,13 @@ class DropletRequests(TypedDict):
     """
 
     droplet_id: int
-    ofport: int | None
+    ofport: int
     requests: int
     errors: int
     rate_limited: int
     unsure: int
-    last_status: int | None
-    last_request_s: float | None
+    last_status: int
+    last_request_s: float
 
 
 class SwitchRequests(TypedDict):

@@ -48,8 +48,8 @@ class Meter:
 
     def __init__(self) -> None:
         self._reported: float | None = None
-        self._before: dict[int, DropletRequests] = {}
-        self._rates: dict[int, Rates] = {}
+        self._before: dict[_Place, DropletRequests] = {}
+        self._rates: dict[_Place, Rates] = {}
 
     def look(self, told: SwitchRequests, now: float) -> list[Row]:
         """The droplets' rows as of `now`, seconds on any clock that does not jump."""
@@ -58,12 +58,12 @@ class Meter:
         if self._reported is None or reported - self._reported > _SAME_REPORT:
             self._take(told, reported)
         return [
-            Row(told["dpid"], counted, self._rates.get(counted["droplet_id"]))
+            Row(told["dpid"], counted, self._rates.get(_place(counted)))
             for counted in told["droplets"]
         ]
 
     def _take(self, told: SwitchRequests, reported: float) -> None:
-        before, self._before = self._before, {each["droplet_id"]: each for each in told["droplets"]}
+        before, self._before = self._before, {_place(each): each for each in told["droplets"]}
         if self._reported is not None:
             seconds = reported - self._reported
             self._rates = {
@@ -72,6 +72,14 @@ class Meter:
                 if key in before
             }
         self._reported = reported
+
+
+_Place = tuple[int, int]
+"""A droplet at an ofport: it may be at several of a switch."""
+
+
+def _place(counted: DropletRequests) -> _Place:
+    return counted["droplet_id"], counted["ofport"]
 
 
 def _rates(before: DropletRequests, now: DropletRequests, seconds: float) -> Rates:
@@ -92,7 +100,7 @@ def ordered(rows: Iterable[Row], order: Order) -> list[Row]:
         value = _value(row, order)
         return value is None, value or 0
 
-    return sorted(rows, key=lambda row: (*key(row), row.counted["droplet_id"], row.dpid))
+    return sorted(rows, key=lambda row: (*key(row), *_place(row.counted), row.dpid))
 
 
 def _value(row: Row, order: Order) -> float | None:

@@ -137,14 +137,13 @@ def _table(rows: list[Row], several: bool = True) -> "Table":
     table = show.new_table(*names, numbers=set(names) - {"switch"})
     for row in rows:
         told, rates = row.counted, row.rates
-        seconds = told["last_request_s"]
         show.add_row(
             table,
             *([row.dpid] if several else []),
             *(told["ofport"], told["droplet_id"]),
             *((None,) * 3 if rates is None else (f"{each:.1f}" for each in asdict(rates).values())),
             *(told["requests"], told["errors"], told["rate_limited"], told["last_status"]),
-            None if seconds is None else show.duration(seconds),
+            show.duration(told["last_request_s"]),
         )
     return table
 

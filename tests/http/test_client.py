@@ -138,6 +138,7 @@ def test_switches_and_the_service(client, controller):
     controller.do("publish", dpid=DPID, ofport=7, name="tap7")
     assert [each["dpid"] for each in client.switches()] == [DPID_TEXT]
     assert [port["name"] for port in client.ports(DPID_TEXT)["ports"]] == ["tap7"]
+    assert client.requests(DPID_TEXT) == {"dpid": DPID_TEXT, "servers": [], "droplets": []}
     assert client.ready() and client.alive()
     assert client.readiness()[0] == []
     assert "ovs_metadata_droplets" in client.metrics()
@@ -166,13 +167,12 @@ def test_there_is_a_call_for_all_that_the_description_has():
         lambda c: c.switches(),
         lambda c: c.ports(DPID_TEXT),
         lambda c: list(c.watch(DPID_TEXT)),
+        lambda c: c.requests(DPID_TEXT),
         lambda c: c.readiness(),
         lambda c: c.alive(),
         lambda c: c.metrics(),
         lambda c: c.description(),
     ]
-    if "/v1/switches/{dpid}/requests" in description()["paths"]:
-        calls.append(lambda c: c.requests(DPID_TEXT))
     body = b'{"event": 1, "switches": [], "reasons": []}'
     with crooked(answer(200, body, "Connection: close")) as server:
         for call in calls:
@@ -600,9 +600,13 @@ def test_types_are_those_of_the_description():
         "Switch": ovs_metadata_client.Switch,
         "PortList": ovs_metadata_client.SwitchPorts,
         "Fault": ovs_metadata_client.Fault,
+        "RequestList": ovs_metadata_client.SwitchRequests,
+        "RequestCounts": ovs_metadata_client.DropletRequests,
     }.items():
         assert set(schemas[name]["properties"]) == set(kind.__annotations__), name
         assert set(schemas[name]["required"]) == kind.__required_keys__, name
+    servers = schemas["RequestList"]["properties"]["servers"]["items"]["properties"]
+    assert set(servers) == set(ovs_metadata_client.RequestServer.__annotations__)
     port = schemas["PortList"]["properties"]["ports"]["items"]["properties"]
     assert set(port) == set(ovs_metadata_client.SwitchPort.__annotations__)
     assert json.dumps(sorted(_events(schemas))) == json.dumps(sorted(_typed_events()))

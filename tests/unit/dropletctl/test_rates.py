@@ -54,6 +54,15 @@ def test_the_same_report_seen_again_leaves_the_rate_as_it_is() -> None:
     assert rates(meter.look(told(counted(1, 30)), 14.0)) == {1: Rates(0.0, 0.0, 0.0)}
 
 
+def test_a_droplet_at_two_ports_has_a_rate_at_each() -> None:
+    meter = Meter()
+    at = [counted(1, 10), counted(1, 50) | {"ofport": 9}]
+    meter.look(told(*at), 10.0)
+    later = [at[0] | {"requests": 12}, at[1] | {"requests": 58}]
+    found = [row.rates for row in meter.look(told(*later), 12.0)]
+    assert found == [Rates(1.0, 0.0, 0.0), Rates(4.0, 0.0, 0.0)]
+
+
 def test_a_server_that_started_anew_counts_from_nothing() -> None:
     meter = Meter()
     meter.look(told(counted(1, 1000, 10)), 10.0)
@@ -73,7 +82,7 @@ def test_no_rate_is_negative_whatever_the_counters_do(counters: list[tuple[int, 
 
 ROWS = [
     Row(DPID, counted(1, 5), Rates(1, 9, 3)),
-    Row(DPID, counted(2, 9) | {"last_request_s": None}, None),
+    Row(DPID, counted(2, 9), None),
     Row(DPID, counted(3, 7) | {"last_request_s": 0.5}, Rates(8, 0, 3)),
 ]
 
