@@ -252,6 +252,7 @@ JSON_WORDS = {
     "import": ("import", "-"),
     "backup": ("backup", "FILE"),
     "restore": ("restore", "FILE", "--config-file", "CONFIG"),
+    "migrate": ("migrate", "RESTORED", "MIGRATED", "--config-file", "CONFIG"),
     "switches": ("switches",),
     "ports": ("ports",),
     "watch": ("watch",),
@@ -270,8 +271,10 @@ def test_every_command_says_it_in_json_and_nothing_else(clean: World) -> None:
     clean.wait_until_served(droplet)
     folder = clean.host.directory
     config = folder / "elsewhere.conf"
-    config.write_text(f"[metadata]\nregistry_url = sqlite:///{folder}/restored.db\n")
+    restored, migrated = (f"sqlite:///{folder}/{name}.db" for name in ("restored", "migrated"))
+    config.write_text(f"[metadata]\nregistry_url = {restored}\n")
     place = {
+        **{"RESTORED": restored, "MIGRATED": migrated},
         **{"FILE": str(folder / "registry-backup.db"), "CONFIG": str(config)},
         **{"DROPLET": str(droplet_id)},
     }
