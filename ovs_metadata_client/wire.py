@@ -36,7 +36,8 @@ class Drift(TypedDict):
 
 
 class Switch(TypedDict):
-    """A switch that is or was connected. `flows` counts ours, `serving` the ports served."""
+    """A switch that is or was connected. `flows` counts ours; `serving`, `binding` and `errors`
+    count the ports in these states."""
 
     dpid: str
     connected: bool
@@ -46,6 +47,8 @@ class Switch(TypedDict):
     drift: Drift
     ports: int
     serving: int
+    binding: int
+    errors: int
     flows: int
     hv_local_subnet: str
 

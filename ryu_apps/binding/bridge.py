@@ -281,6 +281,11 @@ class Bridge:
         record = self._records.get(ofport)
         return record.flows.cookie if record is not None and record.flows is not None else None
 
+    def flows_at(self, ofport: int) -> PortFlows | None:
+        """The flows of this port, if it is open."""
+        record = self._records.get(ofport)
+        return record.flows if record is not None else None
+
     def port_flows(self) -> list[PortFlows]:
         """The flows of every open port."""
         return [record.flows for record in self._records.values() if record.flows is not None]

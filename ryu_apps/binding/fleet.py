@@ -4,6 +4,7 @@ Pure. A claim names a port, not a switch; the fleet decides which switch's port 
 means, and which switches must not be served at all.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -62,13 +63,16 @@ class Switch:
     def view(self) -> SwitchView:
         """What `GET /v1/switches` tells of it."""
         ports = self.feed.ports()
+        states = Counter(port.state for port in ports)
         return SwitchView(
             dpid=self.dpid,
             connected=self.state is not SwitchState.DISCONNECTED,
             state=self.state,
             reason=self.reason,
             ports=len(ports),
-            serving=sum(port.state is PortState.SERVING for port in ports),
+            serving=states[PortState.SERVING],
+            binding=states[PortState.BINDING],
+            errors=states[PortState.ERROR],
             flows=self.bridge.flow_count if self.bridge else 0,
             hv_local_subnet=str(self.settings.addressing.hv_local_subnet),
             warnings=(

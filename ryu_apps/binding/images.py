@@ -15,6 +15,14 @@ class Image(Protocol):
     """A flow without its cookie, the same whether it was wanted or is told by a switch."""
 
     @property
+    def table(self) -> int:
+        """The table it is in."""
+
+    @property
+    def priority(self) -> int:
+        """Its priority there."""
+
+    @property
     def key(self) -> Hashable:
         """Table, priority and match: a flow with the same key replaces this one."""
 

@@ -53,7 +53,10 @@ class PortView:
 
 @dataclass(frozen=True, slots=True)
 class SwitchView:
-    """One switch, connected now or once during this controller's life. `flows` counts ours."""
+    """One switch, connected now or once during this controller's life.
+
+    `flows` counts ours; `serving`, `binding` and `errors` count ports in that state.
+    """
 
     dpid: int
     connected: bool
@@ -64,4 +67,6 @@ class SwitchView:
     flows: int
     hv_local_subnet: str
     warnings: tuple[str, ...] = ()
+    binding: int = 0
+    errors: int = 0
     drift: DriftView = field(default_factory=DriftView)

@@ -10,6 +10,7 @@ from ryu_apps.northbound.problems import bad_parameter
 from ryu_apps.northbound.registry import Registry
 from ryu_apps.northbound.tokens import Caller
 from ryu_apps.northbound.watch import Switchboard, Watchers
+from ryu_apps.registry.search import MAX_TEXT, needle
 
 if TYPE_CHECKING:
     from ryu_apps.northbound.metrics import Metrics
@@ -103,3 +104,19 @@ def whole_number(parameters: dict[str, str], name: str, default: int, bounds: ra
     if not (text.isascii() and text.isdigit() and len(text) <= 20 and int(text) in bounds):
         raise bad_parameter(name, f"must be a number from {bounds.start} to {bounds.stop - 1}")
     return int(text)
+
+
+def flag(parameters: dict[str, str], name: str) -> bool:
+    """Whether a query parameter is true; absent it is not. Raises `Problem` 400."""
+    value = parameters.get(name, "false")
+    if value not in ("true", "false"):
+        raise bad_parameter(name, "must be true or false")
+    return value == "true"
+
+
+def asked_text(given: dict[str, str]) -> str | None:
+    """The text in `q` as it is looked for; None where none is. Raises `Problem` 400."""
+    text = needle(given.get("q", ""))
+    if len(text) > MAX_TEXT:
+        raise bad_parameter("q", f"must have at most {MAX_TEXT} characters")
+    return text or None

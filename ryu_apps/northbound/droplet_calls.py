@@ -8,7 +8,7 @@ import webob
 
 from ryu_apps.northbound import body
 from ryu_apps.northbound.answers import document_revision, etag, json_answer, no_content
-from ryu_apps.northbound.context import Call, whole_number
+from ryu_apps.northbound.context import Call, asked_text, whole_number
 from ryu_apps.northbound.problems import Problem
 from ryu_apps.northbound.turns import in_turns
 from ryu_apps.registry import jsontext
@@ -60,12 +60,13 @@ def delete(call: Call) -> webob.Response:
 def list_page(call: Call) -> webob.Response:
     """GET /v1/droplets: a page in id order."""
     limits = call.context.limits
-    given = call.parameters("limit", "after", "tag", "region")
+    given = call.parameters("limit", "after", "tag", "region", "q")
     query = PageQuery(
         after=whole_number(given, "after", 0, range(MAX_DROPLET_ID + 1)),
         limit=whole_number(given, "limit", min(100, limits.page), range(1, limits.page + 1)),
         tag=given.get("tag"),
         region=given.get("region"),
+        text=asked_text(given),
         max_bytes=limits.page_bytes,
     )
     page = call.context.registry.page(query)

@@ -7,9 +7,12 @@ checked against the shapes.
 from http import HTTPStatus
 from typing import Any
 
+from ryu_apps.binding.views import PortState
 from ryu_apps.northbound.context import MAX_REVISION, Limits
 from ryu_apps.northbound.schemas import SCHEMAS
+from ryu_apps.northbound.switch_calls import MAX_PORTS
 from ryu_apps.registry.droplet import MAX_DROPLET_ID
+from ryu_apps.registry.search import MAX_TEXT
 
 Json = dict[str, Any]
 
@@ -78,6 +81,15 @@ def _operation(name: str, summary: str, tag: str, answers: Json, **members: Any)
 
 _DROPLET_ID = _parameter("droplet_id", "path", _ref("DropletId"), "The droplet's id")
 _DPID = _parameter("dpid", "path", _ref("Dpid"), "The switch's datapath id")
+_SOME_STATES = {"type": "array", "items": {"enum": list(PortState)}, "minItems": 1}
+_OFPORTS = _parameter(
+    "ofports",
+    "query",
+    {"type": "array", "items": _integer(0, 99999), "minItems": 1, "maxItems": 100},
+    "Only of these, commas between",
+) | {"style": "form", "explode": False}
+_OFPORT = _parameter("ofport", "path", _integer(1, 0xFFFF), "The port's OpenFlow number")
+_Q = _parameter("q", "query", {"type": "string", "maxLength": MAX_TEXT}, "Only those found by it")
 _SERVER = _parameter("server", "path", _ref("ServerName"), "A metadata server's name for itself")
 _IF_MATCH = _parameter(
     "If-Match", "header", {"type": "string"}, "Only if the record has this ETag (`*`: exists)"
@@ -95,6 +107,7 @@ def _droplets() -> Json:
         ),
         _parameter("tag", "query", {"type": "string"}, "Only droplets with this tag"),
         _parameter("region", "query", {"type": "string"}, "Only droplets in this region"),
+        _Q,
     ]
     batch = {
         _JSON: {"schema": {"type": "array", "items": _ref("BatchDroplet")}},
@@ -230,6 +243,11 @@ def _ports() -> Json:
             "since", "query", _integer(0, MAX_REVISION), "The revision the caller already has"
         ),
         _parameter("server", "query", _ref("ServerName"), "Follow as this server, see docs"),
+        _parameter("state", "query", _SOME_STATES, "Only ports in one of these, commas between")
+        | {"style": "form", "explode": False},
+        _Q,
+        _parameter("limit", "query", _integer(1, MAX_PORTS), "At most so many"),
+        _parameter("after", "query", _integer(0, MAX_PORTS), "Only ofports above it"),
     ]
     answer = _answer("The ports; with watch=true a stream of WatchEvent lines", "PortList")
     answer["content"][_NDJSON] = {"schema": _ref("WatchEvent")}
@@ -242,6 +260,39 @@ def _ports() -> Json:
             {"200": answer} | _problems(400, 401, 403, 404, 503),
             parameters=query,
         ),
+    }
+
+
+def _flows() -> Json:
+    return {
+        "parameters": [_DPID, _OFPORT],
+        "get": _operation(
+            "portFlows",
+            "The flows of a port and what the switch counted of them, read now",
+            "switches",
+            {"200": _answer("The flows, in the order of the path", "PortFlows")}
+            | _problems(401, 403, 404, 503),
+        ),
+    }
+
+
+def _standings() -> Json:
+    query = [
+        _parameter("served", "query", {"const": False}, "Only droplets that are not served"),
+        _Q,
+        _parameter("limit", "query", _integer(1, Limits().page), "At most so many"),
+        _parameter(
+            "after", "query", _integer(0, MAX_DROPLET_ID), "Only ids above; `next` of a page"
+        ),
+    ]
+    return {
+        "get": _operation(
+            "standings",
+            "Which droplets get their metadata, and of the others why not",
+            "droplets",
+            {"200": _answer("The page", "StandingPage")} | _problems(400, 401, 403, 503),
+            parameters=query,
+        )
     }
 
 
@@ -273,7 +324,8 @@ def _requests() -> Json:
             "What the switch's metadata servers counted for each droplet",
             "switches",
             {"200": _answer("Counts since each server's start", "RequestList")}
-            | _problems(401, 403, 404),
+            | _problems(400, 401, 403, 404),
+            parameters=[_OFPORTS],
         ),
     }
 
@@ -315,9 +367,11 @@ def description() -> Json:
             "/v1/droplets": _droplets(),
             "/v1/droplets/{droplet_id}": _droplet(),
             "/v1/droplets/{droplet_id}/maintenance": _maintenance(),
+            "/v1/standings": _standings(),
             "/v1/backup": _backup(),
             "/v1/switches": _switches(),
             "/v1/switches/{dpid}/ports": _ports(),
+            "/v1/switches/{dpid}/ports/{ofport}/flows": _flows(),
             "/v1/switches/{dpid}/servers/{server}": _servers(),
             "/v1/switches/{dpid}/requests": _requests(),
             "/v1/switches/{dpid}/servers/{server}/requests": _server_requests(),

@@ -4,6 +4,7 @@ Numbers for people: nothing is decided by them, so they are kept in memory and b
 is believed for the droplets of its own switch alone.
 """
 
+import re
 from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
@@ -14,12 +15,13 @@ from ryu_apps.binding.requests import COUNTS, MAX_COUNT, MAX_PORTS, MAX_SECONDS,
 from ryu_apps.northbound import body
 from ryu_apps.northbound.answers import json_answer, no_content
 from ryu_apps.northbound.context import Call
-from ryu_apps.northbound.problems import Problem
+from ryu_apps.northbound.problems import Problem, bad_parameter
 from ryu_apps.northbound.switch_calls import known_dpid, server_name
 from ryu_apps.registry import jsontext
 from ryu_apps.registry.droplet import MAX_DROPLET_ID
 from ryu_apps.registry.faults import Findings, Place, json_type, shown
 
+_OFPORTS = re.compile(r"[0-9]{1,5}(,[0-9]{1,5}){0,99}", re.ASCII)
 _MAX_BYTES = 512 << 10
 _WHOLE = {
     "ofport": range(1, 2**32),
@@ -32,6 +34,7 @@ _WHOLE = {
 def requests(call: Call) -> webob.Response:
     """GET /v1/switches/{dpid}/requests: what the switch's servers counted for each droplet."""
     dpid = known_dpid(call)
+    wanted = _ofports(call.parameters("ofports").get("ofports"))
     servers, droplets = call.context.switchboard.requests(dpid)
     told = [
         {
@@ -47,9 +50,19 @@ def requests(call: Call) -> webob.Response:
             "last_request_s": round(each.last_request_s, 1),
         }
         for each in droplets
+        if wanted is None or each.ofport in wanted
     ]
     answer = {"dpid": f"{dpid:016x}", "servers": told, "droplets": entries}
     return json_answer(jsontext.encode(answer))
+
+
+def _ofports(text: str | None) -> frozenset[int] | None:
+    """The ofports asked for, None for all. Raises `Problem` 400."""
+    if text is None:
+        return None
+    if not _OFPORTS.fullmatch(text):
+        raise bad_parameter("ofports", "must be numbers with commas between, 100 at most")
+    return frozenset(map(int, text.split(",")))
 
 
 def count_requests(call: Call) -> webob.Response:

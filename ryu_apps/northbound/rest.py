@@ -1,8 +1,7 @@
 """The REST interface as one WSGI callable: routing, who may call, and answers to every failure.
 
-Lives here: what all calls have in common. The calls themselves are in `droplet_calls.py`,
-`status_calls.py`, `backup_calls.py`, `switch_calls.py`, `request_calls.py` and `service_calls.py`;
-the table of them is `ROUTES`, which the OpenAPI description is held to.
+Lives here: what all calls have in common. The calls themselves are in the files called
+`..._calls.py` beside it; the table of them is `ROUTES`, which the OpenAPI description is held to.
 """
 
 import logging
@@ -22,6 +21,7 @@ from ryu_apps.northbound import (
     droplet_calls,
     request_calls,
     service_calls,
+    standing_calls,
     status_calls,
     switch_calls,
 )
@@ -81,9 +81,11 @@ ROUTES = (
     Route("GET", "/v1/droplets/{droplet_id}/maintenance", status_calls.maintenance, _ADMIN),
     Route("PUT", "/v1/droplets/{droplet_id}/maintenance", status_calls.announce, _ADMIN),
     Route("DELETE", "/v1/droplets/{droplet_id}/maintenance", status_calls.call_off, _ADMIN),
+    Route("GET", "/v1/standings", standing_calls.standings, _ADMIN),
     Route("GET", "/v1/backup", backup_calls.backup, _ADMIN),
     Route("GET", "/v1/switches", switch_calls.list_switches, _ANY_ROLE),
     Route("GET", "/v1/switches/{dpid}/ports", switch_calls.ports, _ANY_ROLE),
+    Route("GET", "/v1/switches/{dpid}/ports/{ofport}/flows", switch_calls.flows, _ANY_ROLE),
     Route("PUT", "/v1/switches/{dpid}/servers/{server}", switch_calls.acknowledge, _ANY_ROLE),
     Route("DELETE", "/v1/switches/{dpid}/servers/{server}", switch_calls.unfollow, _ANY_ROLE),
     Route("GET", "/v1/switches/{dpid}/requests", request_calls.requests, _ANY_ROLE),

@@ -6,8 +6,10 @@ What a schema cannot say, or says worse than a sentence, is left to docs/rest.md
 
 from typing import Any
 
+from ryu_apps.binding.hops import HOPS, FlowState
 from ryu_apps.binding.requests import COUNTS, MAX_COUNT, MAX_SECONDS
 from ryu_apps.binding.requests import MAX_PORTS as MAX_COUNTED_PORTS
+from ryu_apps.binding.standings import Standing
 from ryu_apps.binding.views import PortState, SwitchState
 from ryu_apps.registry.agent import DOTTY_STATUSES, MAX_HOST_KEY, MAX_HOST_KEYS
 from ryu_apps.registry.droplet import FORMATS, MAX_DROPLET_ID, MAX_PORTS
@@ -92,13 +94,48 @@ _GIVEN = _DROPLET | {"metadata": {"anyOf": [_ref("Metadata"), {"type": "null"}]}
 
 _OPTIONAL = ("user_data_base64", "formats", "metadata_options", "status")
 
+_DROPLET_ID_OR_NULL: Json = {"anyOf": [_ref("DropletId"), {"type": "null"}]}
+
 _PORT_VIEW: Json = {
     "ofport": {"type": "integer", "minimum": 1},
     "name": _TEXT,
     "hv_local_ip": _TEXT_OR_NULL,
-    "droplet_id": {"anyOf": [_ref("DropletId"), {"type": "null"}]},
+    "droplet_id": _DROPLET_ID_OR_NULL,
     "state": {"enum": list(PortState)},
     "reason": _TEXT_OR_NULL,
+}
+
+_FLOW: Json = {
+    "name": {"enum": list(HOPS)},
+    "table": _COUNT,
+    "priority": _COUNT,
+    "state": {"enum": list(FlowState)},
+    "packets": _COUNT,
+    "bytes": _COUNT,
+    "age_s": {"type": "number", "minimum": 0, "description": "Since the flow was added"},
+}
+
+_STANDS: Json = {"state": {"enum": list(Standing)}, "reason": _TEXT_OR_NULL}
+
+_STANDING: Json = {
+    "droplet_id": _ref("DropletId"),
+    "hostname": _TEXT,
+    "region": _TEXT,
+    "tags": {"type": "array", "items": _TEXT},
+    **_STANDS,
+    "ports": {
+        "type": "array",
+        "items": _object(
+            {
+                "name": _TEXT,
+                "mac": _TEXT,
+                "dpid": {"anyOf": [_ref("Dpid"), {"type": "null"}]},
+                "ofport": {"type": ["integer", "null"], "minimum": 1},
+                "hv_local_ip": _TEXT_OR_NULL,
+                **_STANDS,
+            }
+        ),
+    },
 }
 
 _WATCHED_PORT = _object(
@@ -219,12 +256,42 @@ SCHEMAS: Json = {
             ),
             "ports": _COUNT,
             "serving": _COUNT,
+            "binding": _COUNT,
+            "errors": _COUNT,
             "flows": _COUNT,
             "hv_local_subnet": _TEXT,
         }
     ),
     "PortList": _object(
-        {"revision": _REVISION, "ports": {"type": "array", "items": _object(_PORT_VIEW)}}
+        {
+            "revision": _REVISION,
+            "ports": {"type": "array", "items": _object(_PORT_VIEW)},
+            "next": {
+                "type": ["integer", "null"],
+                "description": "With `limit`: `after` of the next page; null at the end",
+            },
+        },
+        optional=("next",),
+    ),
+    "PortFlows": _object(
+        {
+            "dpid": _ref("Dpid"),
+            "ofport": {"type": "integer", "minimum": 1},
+            "droplet_id": _DROPLET_ID_OR_NULL,
+            "cookie": _TEXT_OR_NULL,
+            "flows": {"type": "array", "items": _object(_FLOW)},
+        }
+    ),
+    "StandingPage": _object(
+        {
+            "droplets": {"type": "array", "items": _object(_STANDING)},
+            "next": {
+                **_DROPLET_ID_OR_NULL,
+                "description": "`after` of the next page; null at the end",
+            },
+            "registered": {**_COUNT, "description": "Droplets there are"},
+            "unserved": {**_COUNT, "description": "Of them, those that claim a port in vain"},
+        }
     ),
     "WatchEvent": {
         "oneOf": [

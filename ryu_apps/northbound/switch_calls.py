@@ -8,10 +8,12 @@ from typing import Any
 
 import webob
 
-from ryu_apps.binding.views import PortView, SwitchView
+from ryu_apps.binding.feed import PortFeed
+from ryu_apps.binding.hops import FlowsUnavailable, HopFlow
+from ryu_apps.binding.views import PortState, PortView, SwitchView
 from ryu_apps.northbound import body
 from ryu_apps.northbound.answers import json_answer, no_content
-from ryu_apps.northbound.context import MAX_REVISION, Call, whole_number
+from ryu_apps.northbound.context import MAX_REVISION, Call, asked_text, flag, whole_number
 from ryu_apps.northbound.problems import Problem, bad_parameter
 from ryu_apps.northbound.watch import NoSuchSwitch, TooManyWatchers
 from ryu_apps.registry import jsontext
@@ -19,7 +21,12 @@ from ryu_apps.registry.faults import Findings, Place, json_type
 
 _DPID = re.compile(r"[0-9a-f]{16}", re.ASCII)
 _SERVER = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+_OFPORT = re.compile(r"[1-9][0-9]{0,9}", re.ASCII)
 _MAX_ACKNOWLEDGEMENT = 4096
+MAX_PORTS = 0xFFFF
+"""Ports of a switch that can be told: ofports are 16 bits wide here."""
+
+_NARROWING = ("state", "q", "limit", "after")
 
 
 def list_switches(call: Call) -> webob.Response:
@@ -32,8 +39,11 @@ def list_switches(call: Call) -> webob.Response:
 def ports(call: Call) -> Any:
     """GET /v1/switches/{dpid}/ports: as they are now, or the stream of their changes."""
     dpid = _dpid(call)
-    given = call.parameters("watch", "since", "server")
-    if _flag(given, "watch"):
+    given = call.parameters("watch", "since", "server", *_NARROWING)
+    if flag(given, "watch"):
+        for name in _NARROWING:
+            if name in given:
+                raise bad_parameter(name, "does not go with watch=true")
         return _watch(call, dpid, given)
     for name in ("since", "server"):
         if name in given:
@@ -41,8 +51,67 @@ def ports(call: Call) -> Any:
     feed = call.context.switchboard.feed(dpid)
     if feed is None:
         raise _unknown(dpid)
-    entries = [_port_entry(_shown(call, view)) for view in feed.ports()]
-    return json_answer(jsontext.encode({"revision": feed.revision, "ports": entries}))
+    answer: dict[str, Any] = {"revision": feed.revision}
+    views, more = _picked(call, feed, given)
+    answer["ports"] = [_port_entry(view) for view in views]
+    if "limit" in given:
+        answer["next"] = views[-1].ofport if more else None
+    return json_answer(jsontext.encode(answer))
+
+
+def _picked(call: Call, feed: PortFeed, given: dict[str, str]) -> tuple[list[PortView], bool]:
+    """The ports asked for, as the caller may see them, and whether there are more of them."""
+    limit = whole_number(given, "limit", MAX_PORTS, range(1, MAX_PORTS + 1))
+    after = whole_number(given, "after", 0, range(MAX_PORTS + 1))
+    states = _states(given.get("state"))
+    text = asked_text(given) or ""
+    picked: list[PortView] = []
+    for view in map(partial(_shown, call), feed.ports()):
+        if view.ofport <= after or view.state not in states or text not in _words(view):
+            continue
+        if len(picked) == limit:
+            return picked, True
+        picked.append(view)
+    return picked, False
+
+
+def _states(text: str | None) -> frozenset[str]:
+    known = frozenset(PortState)
+    given = known if text is None else frozenset(text.split(","))
+    if not given <= known:
+        raise bad_parameter("state", f"must be some of {', '.join(PortState)}, with commas between")
+    return given
+
+
+def _words(view: PortView) -> str:
+    """What a port is found by."""
+    return f"{view.ofport}\n{view.name}\n{view.hv_local_ip}\n{view.droplet_id}".lower()
+
+
+def flows(call: Call) -> webob.Response:
+    """GET /v1/switches/{dpid}/ports/{ofport}/flows: what the switch counts of them now."""
+    dpid = known_dpid(call)
+    text = call.path["ofport"]
+    feed = call.context.switchboard.feed(dpid)
+    view = feed.port(int(text)) if feed is not None and _OFPORT.fullmatch(text) else None
+    if view is None:
+        raise Problem(HTTPStatus.NOT_FOUND, f"switch {dpid:016x} has no ofport {text}")
+    try:
+        hops = call.context.switchboard.hops(dpid, view.ofport)
+    except FlowsUnavailable as error:
+        raise Problem(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            f"switch {dpid:016x}: {error}",
+            headers={"Retry-After": "2"},
+        ) from None
+    answer = {
+        "dpid": f"{dpid:016x}",
+        "ofport": hops.ofport,
+        "droplet_id": hops.droplet_id,
+        "cookie": None if hops.cookie is None else f"{hops.cookie:#x}",
+        "flows": [_flow_entry(flow) for flow in hops.flows],
+    }
+    return json_answer(jsontext.encode(answer))
 
 
 def acknowledge(call: Call) -> webob.Response:
@@ -148,13 +217,6 @@ def _server(name: str) -> str:
     return name
 
 
-def _flag(given: dict[str, str], name: str) -> bool:
-    value = given.get(name, "false")
-    if value not in ("true", "false"):
-        raise bad_parameter(name, "must be true or false")
-    return value == "true"
-
-
 def _read_revision(document: Any) -> int:
     findings = Findings()
     place = Place(findings)
@@ -181,8 +243,22 @@ def _switch_entry(view: SwitchView) -> dict[str, Any]:
         },
         "ports": view.ports,
         "serving": view.serving,
+        "binding": view.binding,
+        "errors": view.errors,
         "flows": view.flows,
         "hv_local_subnet": view.hv_local_subnet,
+    }
+
+
+def _flow_entry(flow: HopFlow) -> dict[str, Any]:
+    return {
+        "name": flow.name,
+        "table": flow.table,
+        "priority": flow.priority,
+        "state": flow.state,
+        "packets": flow.counters.packets,
+        "bytes": flow.counters.octets,
+        "age_s": round(flow.counters.age, 3),
     }
 
 

@@ -21,6 +21,7 @@ from eventlet.wsgi import WSGI_LOCAL
 
 from ryu_apps.binding.feed import Change, PortFeed
 from ryu_apps.binding.followers import LEASE
+from ryu_apps.binding.hops import PortHops
 from ryu_apps.binding.requests import PortCounts, ServerView
 from ryu_apps.binding.views import PortView, SwitchView
 from ryu_apps.northbound.registry import Registry
@@ -50,6 +51,12 @@ class Switchboard(Protocol):
 
     def feed(self, dpid: int) -> PortFeed | None:
         """The feed of this switch; None where it is not known."""
+
+    def hops(self, dpid: int, ofport: int) -> PortHops:
+        """The flows of a port with their counters, asked of the switch now.
+
+        Blocks the calling green thread, within bounds. Raises FlowsUnavailable.
+        """
 
     def follow(self, dpid: int, server: str) -> None:
         """From now on wait for `server` before a binding on this switch is opened.

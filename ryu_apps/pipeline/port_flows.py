@@ -45,7 +45,10 @@ class PortFlows:
         return metered(self.settings, self.ofport, flows)
 
 
-REQUEST = 2
+NAMES = ("A1", "A2", "N1", "N1k", "L1", "R1", "R1s", "R2")
+"""What each of a port's flows is called, in their order."""
+
+REQUEST = NAMES.index("N1")
 """Where N1 is among a port's flows: it alone says who is on it, with which address and zone."""
 
 

@@ -48,6 +48,10 @@ class ClaimsDirectory:
         """The port names that droplet claims; empty where it claims none."""
         return _tuple(self._names.get(droplet_id, ()))
 
+    def droplet_ids(self) -> list[int]:
+        """The droplets that claim any port, in id order."""
+        return sorted(self._names)
+
     def all(self) -> Iterator[Claim]:
         """Every claim, in no order. The directory must not change meanwhile."""
         for name, entry in self._by_name.items():

@@ -57,7 +57,7 @@ def complete(droplet: Droplet, defaults: Defaults, status: Status = NO_STATUS) -
     """
     registered = {**droplet.metadata, **status.get("agent", {})}
     document: dict[str, Any] = {
-        "hostname": f"droplet-{droplet.droplet_id}",
+        "hostname": droplet.hostname,
         "public_keys": [],
         "interfaces": {},
         "tags": None,

@@ -76,6 +76,11 @@ class Droplet:
         return self.metadata["region"]
 
     @property
+    def hostname(self) -> str:
+        """The hostname it is served with."""
+        return self.metadata.get("hostname") or f"droplet-{self.droplet_id}"
+
+    @property
     def tags(self) -> tuple[str, ...]:
         """The droplet's tags, each once."""
         return tuple(dict.fromkeys(self.metadata.get("tags") or ()))

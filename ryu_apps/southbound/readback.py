@@ -1,16 +1,19 @@
 """What a switch tells of itself, as values of the core: its ports and our flows on it."""
 
 import struct
+from collections.abc import Iterator
 from enum import IntEnum
 
 from ryu.ofproto import ofproto_v1_3 as ofp
 from ryu.ofproto.ofproto_v1_3_parser import OFPErrorMsg, OFPMatch, OFPPort
 
+from ryu_apps.binding.hops import Counters
 from ryu_apps.binding.port import SwitchPort
 from ryu_apps.southbound.encode import Image, image_at
 
-# struct ofp_flow_stats up to its counters: length, table_id, priority and cookie.
-_FLOW_STATS = struct.Struct("!HBx8xH10xQ")
+# struct ofp_flow_stats up to its match: length, table_id, duration in s and ns, priority, cookie,
+# packets and bytes.
+_FLOW_STATS = struct.Struct("!HBxIIH10xQQQ")
 
 
 # openflow-1.3.h of Open vSwitch: struct onf_flow_update_full up to its match: length, event,
@@ -29,14 +32,26 @@ def switch_port(port: OFPPort) -> SwitchPort:
 
 def flow_images(reply: bytes) -> list[tuple[int, Image]]:
     """The (cookie, image) of each flow in one multipart reply."""
-    flows = []
+    return [(cookie, image) for cookie, image, _ in _flows(reply)]
+
+
+def flow_counters(reply: bytes) -> list[tuple[Image, Counters]]:
+    """What each flow in one multipart reply counted."""
+    return [
+        (image, Counters(packets, octets, seconds + nanoseconds / 1e9))
+        for _, image, (seconds, nanoseconds, packets, octets) in _flows(reply)
+    ]
+
+
+def _flows(reply: bytes) -> Iterator[tuple[int, Image, tuple[int, int, int, int]]]:
+    """Cookie, image and counters as they are told of each flow in one multipart reply."""
     position, end = ofp.OFP_MULTIPART_REPLY_SIZE, len(reply)
     while position < end:
-        length, table, priority, cookie = _FLOW_STATS.unpack_from(reply, position)
-        match_at = position + ofp.OFP_FLOW_STATS_0_SIZE
-        flows.append((cookie, image_at(reply, match_at, position + length, table, priority)))
+        told = _FLOW_STATS.unpack_from(reply, position)
+        length, table, seconds, nanoseconds, priority, cookie, packets, octets = told
+        image = image_at(reply, position + _FLOW_STATS.size, position + length, table, priority)
+        yield cookie, image, (seconds, nanoseconds, packets, octets)
         position += length
-    return flows
 
 
 class FlowEvent(IntEnum):

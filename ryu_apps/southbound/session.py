@@ -24,6 +24,7 @@ from ryu_apps.binding.transaction import Transaction
 from ryu_apps.binding.views import SwitchState
 from ryu_apps.pipeline.layout import CookieMark
 from ryu_apps.southbound import encode, meters
+from ryu_apps.southbound.counting import FlowQuestion, FlowReader
 from ryu_apps.southbound.forms import Codec
 from ryu_apps.southbound.inspecting import Inspector
 from ryu_apps.southbound.news import (
@@ -94,6 +95,7 @@ class Session:
             self._meters_refused,
         )
         self._inspector = Inspector(datapath, switch, self._codec)
+        self._reader = FlowReader(datapath, self._codec)
         self._thread = hub.spawn(self._run)
 
     def deliver(self, news: object) -> None:
@@ -136,6 +138,8 @@ class Session:
             LOG.exception("switch %016x: session failed, reconnecting", self.switch.dpid)
             self.switch.reason = f"session failed: {error}"
             self.datapath.close()
+        finally:
+            self._reader.close()
 
     def _next(self) -> object:
         """The next news; Acknowledged now and then while leases may run out or checks are due."""
@@ -188,7 +192,10 @@ class Session:
             case Refusal(xid, reason):
                 self._refused(xid, reason)
             case FlowList():
-                self._inspector.flows(bridge, news)
+                if not self._reader.flows(news):
+                    self._inspector.flows(bridge, news)
+            case FlowQuestion():
+                self._reader.ask(bridge, news)
             case FlowCount():
                 self._inspector.count(bridge, news)
             case FlowChanges():
@@ -307,7 +314,8 @@ class Session:
         self._sender.barrier_done(xid)
 
     def _refused(self, xid: int, reason: str) -> None:
-        if not (self._sender.refused(xid, reason) or self._inspector.refused(xid, reason)):
+        askers = (self._sender, self._inspector, self._reader)
+        if not any(asker.refused(xid, reason) for asker in askers):
             LOG.error("switch %016x: refused xid %#x: %s", self.switch.dpid, xid, reason)
 
     def _send(self, transaction: Transaction) -> None:

@@ -14,10 +14,12 @@ from ryu.ofproto import ofproto_v1_3_parser as parser
 from ryu_apps.binding.feed import PortFeed
 from ryu_apps.binding.fleet import Fleet, Switch
 from ryu_apps.binding.followers import LEASE, TooMany
+from ryu_apps.binding.hops import FlowsUnavailable, PortHops
 from ryu_apps.binding.requests import PortCounts, ServerView
 from ryu_apps.binding.views import SwitchState, SwitchView
 from ryu_apps.pipeline.layout import CookieMark
 from ryu_apps.southbound import encode, ovsdb
+from ryu_apps.southbound.counting import FlowQuestion
 from ryu_apps.southbound.news import Acknowledged, Closed, Proof, Reconsider
 from ryu_apps.southbound.session import Session
 
@@ -128,6 +130,20 @@ class Switchboard:
         """The ports of a switch; None for one that is not known."""
         switch = self._fleet.switches.get(dpid)
         return switch.feed if switch is not None else None
+
+    def hops(self, dpid: int, ofport: int) -> PortHops:
+        """The flows of a port with what the switch counted of them, asked now.
+
+        Waits for the switch, within bounds. Raises FlowsUnavailable.
+        """
+        session = self._by_dpid.get(dpid)
+        if session is None:
+            raise FlowsUnavailable("the switch is not connected, or is refused")
+        if session.bridge is None:
+            raise FlowsUnavailable("the switch is being taken over")
+        question = FlowQuestion(ofport)
+        session.deliver(question)
+        return question.wait()
 
     def follow(self, dpid: int, server: str) -> None:
         """A metadata server follows the switch, known or still to come.

@@ -23,6 +23,7 @@ from typing import BinaryIO, Protocol
 
 from ryu_apps.registry.claims import Claim
 from ryu_apps.registry.droplet import Droplet, Port
+from ryu_apps.registry.search import words
 from ryu_apps.registry.status import Patch, registering
 
 
@@ -76,7 +77,7 @@ ALWAYS = Precondition()
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A droplet to store: its encoded document, and what of it is found or told without reading
-    that. `registering` is what the document does to the status.
+    that. `registering` is what the document does to the status, `words` what it is searched by.
 
     Not the `Droplet`, whose values take several times the room of their text: a batch holds as
     many entries as it has droplets.
@@ -89,6 +90,7 @@ class Entry:
     tags: tuple[str, ...]
     hop_limit: int | None
     registering: Patch
+    words: str
 
     @classmethod
     def of(cls, droplet: Droplet) -> "Entry":
@@ -101,6 +103,7 @@ class Entry:
             droplet.tags,
             droplet.hop_limit,
             registering(droplet.metadata),
+            words(droplet),
         )
 
 
@@ -245,13 +248,14 @@ class PageQuery:
     """A page of the list in id order: ids above `after`, with the tag and region if given.
 
     At most `limit` records; fewer where their documents would exceed `max_bytes` together, but
-    always one.
+    always one. `text`: only droplets whose `registry.search.words` contain it, a `needle`.
     """
 
     after: int = 0
     limit: int = 100
     tag: str | None = None
     region: str | None = None
+    text: str | None = None
     max_bytes: int = 8 << 20
 
 

@@ -68,6 +68,22 @@ MIGRATIONS = (
     ALTER TABLE droplet DROP COLUMN document;
     ALTER TABLE droplet DROP COLUMN status;
     """,
+    # 5. What droplets are found by, apart from their documents: a search reads little, in id order.
+    # Filled as registry/search.py has it.
+    """
+    CREATE TABLE search (
+        droplet_id INTEGER PRIMARY KEY REFERENCES droplet ON DELETE CASCADE,
+        words TEXT NOT NULL
+    );
+    INSERT INTO search SELECT droplet_id, lower(
+        droplet_id || char(10)
+        || coalesce(json_extract(text, '$.metadata.hostname'), 'droplet-' || droplet_id)
+        || coalesce((SELECT group_concat(char(10) || name || char(10) || mac, '')
+            FROM port WHERE port.droplet_id = documents.droplet_id), '')
+        || coalesce((SELECT group_concat(char(10) || value, '')
+            FROM json_tree(text, '$.metadata') WHERE key = 'ip_address' AND type = 'text'), ''))
+    FROM (SELECT droplet_id, CAST(document AS TEXT) AS text FROM content) AS documents;
+    """,
 )
 
 VERSION = len(MIGRATIONS)

@@ -93,24 +93,10 @@ class SqliteStore:
             return {row[0]: Record(*row) for row in rows}
 
     def page(self, query: PageQuery) -> Page:
-        """A page of the list, found through the index of the tag or else of the region."""
-        conditions, parameters = ["d.droplet_id > ?"], [query.after]
-        source = "droplet d"
-        if query.tag is not None:
-            # CROSS JOIN: the tag's index leads, in id order, whatever the planner believes.
-            source = "tag t CROSS JOIN droplet d ON d.droplet_id = t.droplet_id"
-            conditions = ["t.droplet_id > ?", "t.tag = ?"]
-            parameters.append(query.tag)
-        if query.region is not None:
-            conditions.append("d.region = ?")
-            parameters.append(query.region)
-        key = "t.droplet_id" if query.tag is not None else "d.droplet_id"
-        sql = (
-            f"SELECT {_RECORD} FROM {source} {_CONTENT}"
-            f" WHERE {' AND '.join(conditions)} ORDER BY {key} LIMIT ?"
-        )
+        """A page of the list, found through the text, or else the index of tag or region."""
+        sql, parameters = _page_query(query)
         with self._read_lock, self._errors("read"):
-            return _cut(self._reader.execute(sql, (*parameters, query.limit + 1)), query)
+            return _cut(self._reader.execute(sql, parameters), query)
 
     def claims(self) -> list[Claim]:
         """All claims on port names, those of a droplet beside each other."""
@@ -241,6 +227,32 @@ class SqliteStore:
             kind = StoreFull if error.errno in (ENOSPC, EDQUOT) else StoreUnavailable
             message = f"registry {self.path}: cannot {what}: {error.strerror}"
             raise kind(message) from error
+
+
+def _page_query(query: PageQuery) -> tuple[str, list[int | str]]:
+    """One record more than the page may have, in id order, and the parameters of it."""
+    # CROSS JOIN: what is named first leads, in id order, whatever the planner believes.
+    if query.text is not None:
+        source, key = "search s CROSS JOIN droplet d USING (droplet_id)", "s.droplet_id"
+    elif query.tag is not None:
+        source, key = "tag t CROSS JOIN droplet d USING (droplet_id)", "t.droplet_id"
+    else:
+        source, key = "droplet d", "d.droplet_id"
+    conditions: dict[str, int | str] = {f"{key} > ?": query.after}
+    if query.text is not None:
+        conditions["instr(s.words, ?)"] = query.text
+    if query.tag is not None and query.text is not None:
+        tagged = f"EXISTS (SELECT 1 FROM tag t WHERE t.tag = ? AND t.droplet_id = {key})"
+        conditions[tagged] = query.tag
+    elif query.tag is not None:
+        conditions["t.tag = ?"] = query.tag
+    if query.region is not None:
+        conditions["d.region = ?"] = query.region
+    sql = (
+        f"SELECT {_RECORD} FROM {source} {_CONTENT}"
+        f" WHERE {' AND '.join(conditions)} ORDER BY {key} LIMIT ?"
+    )
+    return sql, [*conditions.values(), query.limit + 1]
 
 
 def _cut(rows: Iterable[tuple[int, int, bytes, bytes | None, int]], query: PageQuery) -> Page:

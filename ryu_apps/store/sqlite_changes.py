@@ -115,7 +115,7 @@ class Changes:
         revisions = {entry.droplet_id: revision + n for n, entry in enumerate(entries, 1)}
         self._forget_claims_and_tags(known)
         self._write_droplets(entries, revisions)
-        self._write_claims_and_tags(entries)
+        self._write_what_they_are_found_by(entries)
         created = frozenset(revisions) - known.keys()
         self.count("droplets", len(created))
         return Stored(revisions, created, self._keep_statuses(entries, known))
@@ -142,7 +142,7 @@ class Changes:
             ((entry.droplet_id, entry.document) for entry in entries),
         )
 
-    def _write_claims_and_tags(self, entries: Iterable[Entry]) -> None:
+    def _write_what_they_are_found_by(self, entries: Iterable[Entry]) -> None:
         self._executemany(
             "INSERT INTO port VALUES (?, ?, ?, ?)",
             (
@@ -154,6 +154,10 @@ class Changes:
         self._executemany(
             "INSERT INTO tag VALUES (?, ?)",
             ((tag, entry.droplet_id) for entry in entries for tag in entry.tags),
+        )
+        self._executemany(
+            "INSERT OR REPLACE INTO search VALUES (?, ?)",
+            ((entry.droplet_id, entry.words) for entry in entries),
         )
 
     def _keep_statuses(

@@ -111,7 +111,9 @@ def damage(connection: sqlite3.Connection) -> str | None:
 
 def _damage_of_indexes(connection: sqlite3.Connection) -> str | None:
     """What is wrong in what is read at a start, in which there is nothing large."""
-    query = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name != 'content'"
+    query = (
+        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT IN ('content', 'search')"
+    )
     tables = [name for (name,) in connection.execute(query)]
     found = (_problems(connection, f"quick_check({table})") for table in tables)
     return next(filter(None, found), None)

@@ -8,6 +8,9 @@ DPID = "00000000000000ab"
 DROPLET_ID = 7
 """The one droplet on a port of that one switch: what is asked of others is answered 404."""
 
+OFPORT = 1
+"""Of its port."""
+
 _DPID = re.compile("[0-9a-f]{15}[02468ace]")  # half of those that fit
 
 
@@ -28,6 +31,8 @@ def before_call(context, case, kwargs):
         path["dpid"] = DPID
         if isinstance(path.get("droplet_id"), int) and path["droplet_id"] > 0:
             path["droplet_id"] = DROPLET_ID
+        if isinstance(path.get("ofport"), int) and path["ofport"] > 0:
+            path["ofport"] = OFPORT
     case.body = _whole(case.body)
 
 

@@ -127,3 +127,12 @@ def test_no_more_than_fits_is_taken(controller):
 
 def test_an_unknown_switch_has_no_counts(controller):
     assert controller.get("/v1/switches/00000000000000ef/requests").status == 404
+
+
+def test_the_ports_of_a_page_can_be_asked_for_alone(controller):
+    assert tell(controller, COUNTS | {"ofport": 9, "droplet_id": 9}, COUNTS).status == 204
+    for ofports, found in (("9", [9]), ("7,9,300", [7, 9]), ("300", [])):
+        told = controller.get(f"{PATH}?ofports={ofports}").json["droplets"]
+        assert [entry["ofport"] for entry in told] == found
+    for wrong in ("", "x", "7,", "-1", ",".join(["7"] * 101)):
+        assert controller.get(f"{PATH}?ofports={wrong}").status == 400

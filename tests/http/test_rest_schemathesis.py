@@ -98,7 +98,7 @@ def switch_with_a_droplet(controller):
             f"tcp:127.0.0.1:{controller.openflow_port}",
         )
         wait_for(bound, "the droplet on its port", lambda: controller.log)
-        yield
+        yield ovs
 
 
 @pytest.mark.timeout(300 * TIMES)

@@ -307,6 +307,8 @@ def test_the_ports_as_they_are_now(controller, switch):
         "drift": {"repaired": 0, "last_reason": None, "last_at": None},
         "ports": 2,
         "serving": 1,
+        "binding": 0,
+        "errors": 0,
         "flows": 0,
         "hv_local_subnet": "100.127.0.0/16",
     }
@@ -409,7 +411,7 @@ def test_droplets_are_served_through_ryu_too(controller):
     assert answer.status == 201
     assert controller.get("/v1/droplets/1").body == answer.body
     assert controller.request("DELETE", "/v1/droplets/1").status == 204
-    assert controller.get("/", role=None).json["status"] == 404
+    assert controller.get("/nothing", role=None).json["status"] == 404
     assert controller.request("POST", "/healthz", role=None).headers["Allow"] == "GET, HEAD"
 
 

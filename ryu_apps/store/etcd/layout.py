@@ -72,18 +72,20 @@ def end_of(prefix: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Of a droplet: its ports with their MACs and switches, hop limit, region and tags."""
+    """Of a droplet: its ports with their MACs and switches, hop limit, region, tags, and the words
+    that it is searched by."""
 
     ports: tuple[tuple[str, str, int | None], ...]
     hop_limit: int | None
     region: str
     tags: tuple[str, ...]
+    words: str
 
     @classmethod
     def of(cls, entry: Entry) -> "Summary":
         """The summary of the droplet of `entry`."""
         ports = tuple((port.name, port.mac, port.dpid) for port in entry.ports)
-        return cls(ports, entry.hop_limit, entry.region, entry.tags)
+        return cls(ports, entry.hop_limit, entry.region, entry.tags, entry.words)
 
     @classmethod
     def decode(cls, value: bytes) -> "Summary":
@@ -92,14 +94,17 @@ class Summary:
         ports = tuple(
             (name, mac, None if dpid is None else int(dpid, 16)) for name, mac, dpid in found["p"]
         )
-        return cls(ports, found["h"], found["r"], tuple(found["t"]))
+        return cls(ports, found["h"], found["r"], tuple(found["t"]), found["w"])
 
     def encode(self) -> bytes:
         """As it is stored."""
         ports = [
             (name, mac, None if dpid is None else f"{dpid:x}") for name, mac, dpid in self.ports
         ]
-        found = {"p": ports, "h": self.hop_limit, "r": self.region, "t": self.tags}
+        found = {
+            **{"p": ports, "h": self.hop_limit, "r": self.region, "t": self.tags},
+            "w": self.words,
+        }
         return json.dumps(found, separators=(",", ":")).encode()
 
     @property

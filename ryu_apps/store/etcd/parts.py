@@ -78,4 +78,4 @@ def _size(change: Change) -> int:
 def _entry_size(entry: Entry) -> int:
     # The document, its summary, the names and the keys.
     tags = sum(len(tag) for tag in entry.tags)
-    return len(entry.document) + 6 * tags + 500 + 150 * len(entry.ports)
+    return len(entry.document) + 6 * tags + 2 * len(entry.words) + 500 + 150 * len(entry.ports)

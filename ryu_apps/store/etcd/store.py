@@ -173,7 +173,7 @@ class EtcdStore:
         return {record.droplet_id: record for record in records}
 
     def page(self, query: PageQuery) -> Page:
-        """A page of the list. With tag or region it looks at all droplets after `query.after`."""
+        """A page of the list. What narrows it is looked for in all droplets after `query.after`."""
         ids, revision = self._matching(query)
         records: list[Record] = []
         size = 0
@@ -249,7 +249,7 @@ class EtcdStore:
 
     def _matching(self, query: PageQuery) -> tuple[list[int], int]:
         """The ids of a page and of one droplet more if there is, and the revision that has them."""
-        narrow = query.tag is not None or query.region is not None
+        narrow = (query.tag, query.region, query.text) != (None, None, None)
         ids: list[int] = []
         revision = 0
         start, end = droplet_key(CLAIMS, query.after + 1), Range.under(CLAIMS).end
@@ -325,8 +325,10 @@ class EtcdTarget:
 
 def _matches(kv: Kv, query: PageQuery) -> bool:
     summary = Summary.decode(kv.value)
-    return (query.tag is None or query.tag in summary.tags) and (
-        query.region is None or query.region == summary.region
+    return (
+        (query.tag is None or query.tag in summary.tags)
+        and (query.region is None or query.region == summary.region)
+        and (query.text is None or query.text in summary.words)
     )
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from ryu_apps.registry.claims import Claim
 from ryu_apps.registry.droplet import read_droplet
+from ryu_apps.registry.search import needle
 from ryu_apps.store import open_store
 from ryu_apps.store.interface import (
     Delete,
@@ -230,6 +231,46 @@ def test_tag_and_region_narrow_a_page_together(store):
     assert ids(store.page(PageQuery(region="nyc3"))) == [1, 3, 4]
     assert ids(store.page(PageQuery(tag="b", region="nyc3"))) == [3]
     assert ids(store.page(PageQuery(tag="a' OR 1", region="nyc3"))) == []
+
+
+ADDRESS = {"ip_address": "104.131.20.105", "netmask": "255.255.192.0", "gateway": "104.131.0.1"}
+
+
+def test_a_text_finds_ids_hostnames_ports_macs_and_addresses(store):
+    nic = {"mac": "04:01:2a:0f:2a:01", "ipv4": ADDRESS}
+    first = entry(701, "tap701", hostname="Web-1.example", interfaces={"public": [nic]})
+    second = entry(702, "tapext702", hostname="db", tags=["x"])
+    store.write([put(first, second, entry(9, "tap9", region="ams3", tags=["x"]))])
+    found = {
+        "701": [701],
+        "70": [701, 702],
+        "web-1.EXAMPLE": [701],
+        " ext70 ": [702],
+        "104.131.20.": [701],
+        "02:00:00:00:00:01": [9, 701, 702],
+        "droplet-9": [9],
+        "droplet-70": [],
+        "%": [],
+        "x": [701, 702],
+        "": [9, 701, 702],
+    }
+    for text, expected in found.items():
+        assert ids(store.page(PageQuery(text=needle(text)))) == expected, text
+    tap = needle("tap")
+    assert ids(store.page(PageQuery(text=tap, after=9, limit=1))) == [701]
+    assert ids(store.page(PageQuery(text=tap, tag="x"))) == [9, 702]
+    assert ids(store.page(PageQuery(text="tapext", tag="x"))) == [702]
+    assert ids(store.page(PageQuery(text=tap, region="ams3"))) == [9]
+    assert ids(store.page(PageQuery(text=tap, region="ams3", tag="x"))) == [9]
+
+
+def test_a_text_finds_what_a_droplet_is_now(store):
+    store.write([put(entry(7, "tapold", hostname="old"))])
+    store.write([put(entry(7, "tapnew", hostname="new"))])
+    assert ids(store.page(PageQuery(text="old"))) == []
+    assert ids(store.page(PageQuery(text="new"))) == [7]
+    store.write([Delete(7)])
+    assert ids(store.page(PageQuery(text="new"))) == []
 
 
 def test_a_page_is_bounded_in_bytes_but_never_empty(store):
