@@ -72,7 +72,11 @@ NO_MAINTENANCE: Patch = {"maintenance_event": None}
 
 def registering(metadata: Mapping[str, Any]) -> Patch:
     """The change that registering this document makes: what it says itself stands."""
-    return {"agent": {key: None for key in _AGENT_KEYS if key in metadata}}
+    said = {key: None for key in _AGENT_KEYS if key in metadata}
+    return {"agent": said} if said else _NO_CHANGE
+
+
+_NO_CHANGE: Patch = MappingProxyType({})
 
 
 def patched(status: Status, patch: Patch) -> Status:

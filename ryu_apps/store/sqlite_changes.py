@@ -113,11 +113,13 @@ class Changes:
         self._require_free_names(entries)
         revision = self.count("revision", len(entries)) - len(entries)
         revisions = {entry.droplet_id: revision + n for n, entry in enumerate(entries, 1)}
-        self._forget_claims_and_tags(known)
+        if known:
+            self._forget_claims_and_tags(known)
         self._write_droplets(entries, revisions)
         self._write_what_they_are_found_by(entries)
         created = frozenset(revisions) - known.keys()
-        self.count("droplets", len(created))
+        if created:
+            self.count("droplets", len(created))
         return Stored(revisions, created, self._keep_statuses(entries, known))
 
     def _forget_claims_and_tags(self, droplet_ids: Iterable[int]) -> None:
