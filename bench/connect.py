@@ -1,12 +1,12 @@
 """From TCP connect to in-sync: one bridge full of droplets, beside `ovs-ofctl` with the same flows.
 
-The bridge has dummy ports (`ovs-vswitchd --enable-dummy=override`): everything but packets is real.
-In each round: an empty switch connects; the controller is killed and takes the full switch over;
-then the very same flows, as `dump-flows` tells them, by one `ovs-ofctl --bundle add-flows`, and
-some of them by one `ovs-ofctl add-flow` each, scaled to all. `python -m bench connect`, or with
-options `python -m bench.connect --droplets 1000 --rounds 1`. The controller's own figures are those
-of its log: from the accepted connection to the last acknowledged bundle. Without meters, which
-`ovs-ofctl` could put into no bundle. Not with 10,000 ports: Open vSwitch takes minutes to add them.
+The bridge has 10,000 patch ports (`bench.many_ports`): everything but packets is real. In each
+round: the controller starts, the empty switch connects; the controller is killed and takes the full
+switch over; then the very same flows, as `dump-flows` tells them, go into the empty switch by one
+`ovs-ofctl --bundle add-flows`, and some of them by one `ovs-ofctl add-flow` each, scaled to all.
+`python -m bench connect`, or with options `python -m bench.connect --droplets 1000 --rounds 1`. The
+controller's own figures are those of its log: from the accepted connection to the last
+acknowledged bundle. Without meters, which `ovs-ofctl` could put into no bundle.
 """
 
 import argparse
@@ -22,13 +22,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from bench.many_ports import add_patch_ports
 from lab.dummy_openvswitch import DummyOvs
 from lab.services import write_config
 
 BIN = Path(sys.executable).parent
 BRIDGE = "br0"
 META_OFPORT = 60000
-PORTS_AT_ONCE = 250
 IN_SYNC = re.compile(r"in sync ([\d.]+) s after it connected, (\d+) flows")
 
 
@@ -68,12 +68,18 @@ class Site:
         command += ["--", "add-port", BRIDGE, "meta0", "vlan_mode=trunk", "trunks=4095"]
         command += ["--", "set", "interface", "meta0", f"ofport_request={META_OFPORT}"]
         self.ovs.run("ovs-vsctl", *command, "type=internal")
-        for first in range(1, self.droplets + 1, PORTS_AT_ONCE):
-            words = []
-            for n in range(first, min(first + PORTS_AT_ONCE, self.droplets + 1)):
-                words += ["--", "add-port", BRIDGE, f"tap{n}", "--", "set", "interface", f"tap{n}"]
-                words += ["type=dummy", f"ofport_request={n}"]
-            self.ovs.run("ovs-vsctl", *words[1:])
+        ports = [(f"tap{n}", n) for n in range(1, self.droplets + 1)]
+        add_patch_ports(self.ovs.directory / "db.sock", BRIDGE, ports)
+        deadline = time.monotonic() + 120
+        while self.port_count() < self.droplets:
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"the bridge has {self.port_count()} ports after two minutes")
+            time.sleep(0.2)
+
+    def port_count(self) -> int:
+        """How many of the droplets' ports the switch has."""
+        ports = self.ovs.run("ovs-ofctl", "-OOpenFlow13", "dump-ports-desc", BRIDGE)
+        return ports.count("(tap")
 
     def register(self) -> None:
         """A droplet for each port, by `dropletctl import`."""
@@ -116,16 +122,13 @@ class Site:
                 return
         raise RuntimeError(f"the controller does not listen:\n{self.log.read_text()[-4000:]}")
 
-    def connect(self) -> None:
-        """Let the bridge follow the controller from now on."""
+    def point_at_controller(self) -> None:
+        """Let the bridge follow the controller, with everything set that it would see to."""
         self.ovs.run(
             *("ovs-vsctl", "set-controller", BRIDGE, f"tcp:127.0.0.1:{self.openflow}"),
             *("--", "set", "controller", BRIDGE, "max_backoff=1000"),
+            *("connection_mode=out-of-band",),
         )
-
-    def disconnect(self) -> None:
-        """Leave the bridge alone; Open vSwitch flushes it."""
-        self.ovs.run("ovs-vsctl", "del-controller", BRIDGE)
 
     def in_sync(self, begun: int) -> tuple[float, int]:
         """Wait for the log, from byte `begun` on, to tell (seconds, flows)."""
@@ -180,13 +183,11 @@ def measure(site: Site, rounds: int, singles: int) -> None:
     for count in range(rounds):
         begun = site.log_size()
         with site.controller():
-            site.connect()
             fresh, total = site.in_sync(begun)
         begun = site.log_size()
         with site.controller():
             unchanged, _ = site.in_sync(begun)
         flows = site.flows()
-        site.disconnect()
         site.clear()
         bundle = site.add_bundle(flows)
         site.clear()
@@ -206,7 +207,7 @@ def measure(site: Site, rounds: int, singles: int) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Parse options and measure."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("--droplets", type=int, default=2000)
+    options.add_argument("--droplets", type=int, default=10000)
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--singles", type=int, default=500)
     chosen = options.parse_args(arguments)
@@ -217,6 +218,7 @@ def main(arguments: list[str] | None = None) -> None:
         with site.controller():
             site.wait_until_listening()
             site.register()
+        site.point_at_controller()
         measure(site, chosen.rounds, chosen.singles)
 
 

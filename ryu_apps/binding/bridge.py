@@ -39,8 +39,9 @@ class Bridge:
 
     `assign(port)` tells who belongs on a port. `installed` is what was found on the switch and
     `codec` gives the same form of flows that are wanted; `meters` is what the switch tells of its
-    meters. A switch is taken over by `learn_ports`,
-    then `adopt_shared`, then `adopt` for each of `ofports`.
+    meters. A switch is taken over by `learn_ports`, then `adopt_shared`, then `adopt` for each of
+    `inherited`, then, when what these drafted is done, `begin` for each of `newcomers`; from then
+    on there may be news in between.
     """
 
     def __init__(
@@ -74,6 +75,16 @@ class Bridge:
     def ofports(self) -> list[int]:
         """Every ofport that has a port, or still has flows or a published view from earlier."""
         return sorted(self._records)
+
+    @property
+    def inherited(self) -> list[int]:
+        """The ofports of which the switch still has flows or a meter, from before it connected."""
+        return sorted(self._found.keys() - {SHARED_OFPORT} | self.meters.held.keys())
+
+    @property
+    def newcomers(self) -> list[int]:
+        """The ofports that it has nothing of."""
+        return sorted(self._records.keys() - self._found.keys() - self.meters.held.keys())
 
     @property
     def flow_count(self) -> int:
@@ -154,6 +165,12 @@ class Bridge:
             if not self.meters.right(ofport):
                 self._steps.begin_opening(record, flows)
         self._steps.publish(record, new_binding=self._steps.binds_anew(record))
+
+    def begin(self, ofport: int) -> None:
+        """Look at a port that the switch came with nothing of, if no news has had us do so."""
+        record = self._records.get(ofport)
+        if record is not None and record.phase is Phase.IDLE and record.failure is None:
+            self._advance(record)
 
     # -- news ------------------------------------------------------------------------------------
 

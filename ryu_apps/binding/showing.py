@@ -7,10 +7,7 @@ from ryu_apps.pipeline.addressing import Addressing, OfportOutOfRange
 
 def shown(record: PortRecord, addressing: Addressing, known: PortView | None) -> PortView:
     """The view of `record`; `known` is the one that readers have of its ofport so far."""
-    try:
-        address = str(addressing.hv_local(record.ofport))
-    except OfportOutOfRange:
-        address = None
+    address = known.hv_local_ip if known else _address(addressing, record.ofport)
     published = record.phase in (Phase.ANNOUNCED, Phase.OPENING, Phase.OPEN)
     claim = record.occupant.claim if isinstance(record.occupant, Tenant) else None
     mapped = claim if published else None
@@ -25,6 +22,13 @@ def shown(record: PortRecord, addressing: Addressing, known: PortView | None) ->
         binding=known.binding if known and published else None,
         elsewhere=isinstance(record.occupant, Denied) and record.occupant.elsewhere,
     )
+
+
+def _address(addressing: Addressing, ofport: int) -> str | None:
+    try:
+        return str(addressing.hv_local(ofport))
+    except OfportOutOfRange:
+        return None
 
 
 def _state(record: PortRecord) -> PortState:

@@ -148,6 +148,4 @@ def _tuple(names: _Names) -> tuple[str, ...]:
 
 def _claim(port_name: str, entry: _Entry) -> Claim:
     droplet_id, mac, dpid, revision, hop_limit = entry
-    digits = f"{mac:012x}"
-    colons = ":".join(digits[at : at + 2] for at in range(0, 12, 2))
-    return Claim(droplet_id, port_name, colons, dpid, revision, hop_limit)
+    return Claim(droplet_id, port_name, mac.to_bytes(6, "big").hex(":"), dpid, revision, hop_limit)

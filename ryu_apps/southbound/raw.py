@@ -6,9 +6,10 @@ OpenFlow (`ofproto_parser.register_msg_parser`). Ours hands everything to Ryu's 
 
 - the flows we asked for ourselves, known by connection and xid; whatever other application shares
   the process gets its own replies decoded as ever;
-- updates of an ONF flow monitor, which Ryu 4.34 has no decoder for.
+- updates of an ONF flow monitor, which Ryu 4.34 has no decoder for;
+- descriptions of ports, anybody's, which `ports.py` decodes to the same.
 
-Both become the messages that Ryu has for them, with `body` empty and the bytes in `buf`.
+The first two become the messages that Ryu has for them, with `body` empty and the bytes in `buf`.
 """
 
 import struct
@@ -20,6 +21,8 @@ from ryu.ofproto import ofproto_v1_3 as ofp
 from ryu.ofproto import ofproto_v1_3_parser as parser
 from ryu.ofproto.ofproto_parser import MsgBase
 from ryu.ofproto.ofproto_protocol import ProtocolDesc
+
+from ryu_apps.southbound.ports import ports
 
 # openflow-1.3.h of Open vSwitch: ONFST_FLOW_MONITOR of ONF extension 187, as it has it.
 ONFST_FLOW_MONITOR = 1870
@@ -47,6 +50,10 @@ def _parse(
             if not flags & ofp.OFPMPF_REPLY_MORE:
                 _expected[datapath].discard(xid)
             return _raw(parser.OFPFlowStatsReply, datapath, msg_len, xid, flags, buf)
+        if kind == ofp.OFPMP_PORT_DESC:
+            message = _raw(parser.OFPPortDescStatsReply, datapath, msg_len, xid, flags, buf)
+            message.type, message.body = kind, ports(message.buf)
+            return message
         if kind == ofp.OFPMP_EXPERIMENTER and is_flow_monitor(buf):
             return _raw(parser.OFPExperimenterStatsReply, datapath, msg_len, xid, flags, buf)
     return _ryu_s_own(datapath, version, msg_type, msg_len, xid, buf)

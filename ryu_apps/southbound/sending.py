@@ -4,7 +4,7 @@ A transaction is a sequence of stages; each begins when the switch has answered 
 the one before without having refused anything.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ryu.controller.controller import Datapath
@@ -17,8 +17,9 @@ from ryu_apps.binding.transaction import Transaction
 from ryu_apps.openflow.flow import Flow
 from ryu_apps.pipeline.layout import SHARED_OFPORT, CookieMark
 from ryu_apps.pipeline.port_flows import REQUEST, PortFlows
-from ryu_apps.southbound import encode, meters
+from ryu_apps.southbound import encode
 from ryu_apps.southbound.forms import Codec
+from ryu_apps.southbound.series import DELETED_METERS, FLUSHES, Series, set_meters
 
 # Bytes written at once. Ryu queues 16 messages a connection, whatever their size, and hands each
 # to the socket by itself: one for each flow-mod costs more than making it. After each write other
@@ -219,8 +220,7 @@ class Sender:
 
     def _zones(self, sent: _Sent) -> Iterator[Callable[[], None]]:
         if zones := sent.transaction.flush_zones:
-            flushes = (encode.flush_zone(self._datapath, zone) for zone in zones)
-            yield lambda: self._loose(sent, ((flush, None) for flush in flushes))
+            yield lambda: self._series(sent, FLUSHES, zones)
 
     def _meters(self, sent: _Sent) -> Iterator[Callable[[], None]]:
         """Each is added and then changed, so that it is right whatever there was of it."""
@@ -229,8 +229,7 @@ class Sender:
 
     def _dropped_meters(self, sent: _Sent) -> Iterator[Callable[[], None]]:
         if dropped := sent.transaction.drop_meters:
-            deletes = (meters.delete_meter(self._datapath, one) for one in dropped)
-            yield lambda: self._loose(sent, ((delete, None) for delete in deletes))
+            yield lambda: self._series(sent, DELETED_METERS, dropped)
 
     # -- messages --------------------------------------------------------------------------------
 
@@ -252,8 +251,16 @@ class Sender:
     def _set_meters(self, sent: _Sent) -> None:
         for meter in sent.transaction.set_meters:
             ofport = self._cookie.metered_ofport(meter.meter_id)
-            self._numbered(sent, meters.add_meter(self._datapath, meter), _MeterOf(ofport, False))
-            self._numbered(sent, meters.change_meter(self._datapath, meter), _MeterOf(ofport, True))
+            owners: list[_Owner] = [_MeterOf(ofport, False), _MeterOf(ofport, True)]
+            first = self._numbers(sent, owners)
+            for n, kind in enumerate(set_meters(meter.rate, meter.burst)):
+                self._write(kind.message(meter.meter_id, (first + n) & _MAX_XID))
+
+    def _series(self, sent: _Sent, series: Series, numbers: Sequence[int]) -> None:
+        first = self._numbers(sent, [None] * len(numbers))
+        for n, number in enumerate(numbers):
+            self._write(series.message(number, (first + n) & _MAX_XID))
+            sent.partly_done = True
 
     def _commit(self, sent: _Sent) -> None:
         self._control(sent, ofp.ONF_BCT_COMMIT_REQUEST)

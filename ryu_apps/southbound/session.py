@@ -51,6 +51,10 @@ LOG = logging.getLogger(__name__)
 # How much is computed or encoded before other green threads get their turn.
 SLICE = 16
 
+# How many bindings are begun before the switch is asked for their first step: it works on these
+# while we are at the next.
+AT_ONCE = 4096
+
 # How often leases of silent followers are looked at while a binding waits for them, in seconds.
 LEASE_CHECK = 0.5
 
@@ -84,6 +88,7 @@ class Session:
         self._accepted: float | None = accepted
         self._inbox: hub.Queue = hub.Queue()
         self._overrun = False
+        self._taken_over = False
         self._proofs: dict[int, Callable[[], None]] = {}
         self._codec = Codec(switch.settings)
         self._sender = Sender(
@@ -127,7 +132,6 @@ class Session:
     def _run(self) -> None:
         try:
             self._take_over()
-            self._inspector.start()
             while True:
                 self._flush_out()
                 self._handle(self._next())
@@ -163,7 +167,7 @@ class Session:
         if transaction is not None:
             self._send(transaction)
         self._inspector.poll(bridge)
-        busy = self._sender.busy or bridge.awaits_acknowledgement
+        busy = not self._taken_over or self._sender.busy or bridge.awaits_acknowledgement
         self.switch.state = SwitchState.SYNCING if busy else SwitchState.IN_SYNC
         self.switch.reason = bridge.shared_failure or self.switch.repairs.complaint(monotonic())
         if not busy and self._accepted is not None:
@@ -209,7 +213,7 @@ class Session:
     # -- taking over -----------------------------------------------------------------------------
 
     def _take_over(self) -> None:
-        """Learn what the switch has, keep what is right of it and draft the rest."""
+        """Learn what the switch has, keep what is right of it, mend the rest, begin what is new."""
         installed = self._ask_flows()
         table = self._ask_meters()
         self._sender.probe()
@@ -231,11 +235,30 @@ class Session:
         self._fleet.connected(switch, bridge)
         self._sight_all(bridge)
         bridge.adopt_shared()
-        for count, ofport in enumerate(bridge.ofports):
+        for count, ofport in enumerate(bridge.inherited):
             bridge.adopt(ofport)
             if count % SLICE == 0:
                 hub.sleep(0)
+        self._inspector.start()
+        self._flush_out()
+        while self._sender.busy:
+            self._handle(self._next())
+            self._flush_out()
+        self._bring_in(bridge)
         switch.feed.mark_in_sync()
+        self._taken_over = True
+
+    def _bring_in(self, bridge: Bridge) -> None:
+        """Begin the bindings that are new to the switch, some at a time."""
+        for count, ofport in enumerate(bridge.newcomers, 1):
+            bridge.begin(ofport)
+            if count % SLICE == 0:
+                hub.sleep(0)
+            if count % AT_ONCE == 0:
+                self._flush_out()
+                while not self._inbox.empty():
+                    self._handle(self._next())
+                    self._flush_out()
 
     def _ask_flows(self) -> dict[int, set[encode.Image]]:
         shared = self.switch.settings.cookie.shared

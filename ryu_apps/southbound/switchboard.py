@@ -43,6 +43,7 @@ class Switchboard:
         self._fleet = fleet
         self._servers = servers
         self._ovsdb_url = ovsdb_url
+        self._ovsdb = ovsdb.Database(ovsdb_url)
         # Leases of servers from an earlier life count from here.
         self._started = monotonic()
         self._sessions: dict[Datapath, Session] = {}
@@ -236,7 +237,7 @@ class Switchboard:
     def _check_fail_mode(self, datapath: Datapath, switch: Switch) -> None:
         """See to fail_mode where the bridge's database is at hand; say so where it is not."""
         try:
-            bridge = ovsdb.find_bridge(self._ovsdb_url, switch.dpid)
+            bridge = self._ovsdb.find_bridge(switch.dpid)
             if bridge is None:
                 switch.warnings = (f"not in {self._ovsdb_url}: {_FAIL_MODE_UNKNOWN}",)
                 return
@@ -248,7 +249,7 @@ class Switchboard:
                     bridge.fail_mode,
                 )
             meta_port = switch.settings.meta_port_name
-            switch.warnings = tuple(ovsdb.secure(self._ovsdb_url, bridge, meta_port))
+            switch.warnings = tuple(self._ovsdb.secure(bridge, meta_port))
         except ovsdb.OvsdbError as error:
             switch.warnings = (f"{error}: {_FAIL_MODE_UNKNOWN}",)
         for warning in switch.warnings:

@@ -141,10 +141,17 @@ class BridgeModel(RuleBasedStateMachine):
         registrations=st.integers(0, 2),
         messages=st.integers(0, 3),
         news=st.integers(0, 3),
+        newcomers=st.integers(0, 3),
         leases=st.booleans(),
     )
     def talk_to_switch(
-        self, dpid: int, registrations: int, messages: int, news: int, leases: bool
+        self,
+        dpid: int,
+        registrations: int,
+        messages: int,
+        news: int,
+        newcomers: int,
+        leases: bool,
     ) -> None:
         """Controller and switch get some of their messages and news."""
         world = self.world
@@ -153,6 +160,7 @@ class BridgeModel(RuleBasedStateMachine):
             (world.take_registrations, registrations),
             (world.carry_out_one, messages),
             (world.take_news, news),
+            (world.begin_one, newcomers),
             (world.look_at_leases, leases),
         ):
             for _ in range(count):

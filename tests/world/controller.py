@@ -50,6 +50,7 @@ class _Work:
     transaction: Transaction
     step: _Step = _Step.FLUSHED
     refusals: dict[int, str] = field(default_factory=dict)
+    done: bool = False
 
 
 class SimulatedController:
@@ -69,6 +70,9 @@ class SimulatedController:
         self._wires: dict[int, ReferenceSwitch] = {}
         self._inboxes: dict[int, deque[Reconsider]] = {}
         self._transactions: dict[int, _Work] = {}
+        # What mends an inherited switch, and the ports to be looked at after it; None: that is all.
+        self._mending: dict[int, _Work] = {}
+        self._newcomers: dict[int, deque[int | None]] = {}
         self._number = 0
 
     # -- connections -----------------------------------------------------------------------------
@@ -113,9 +117,22 @@ class SimulatedController:
         self.bridges[dpid] = bridge
         self._sight_all(dpid)
         bridge.adopt_shared()
-        for ofport in bridge.ofports:
+        for ofport in bridge.inherited:
             bridge.adopt(ofport)
-        switch.feed.mark_in_sync()
+        self._newcomers[dpid] = deque((*bridge.newcomers, None))
+        number = self._number
+        self._flush_out(dpid, now)
+        self._mending[dpid] = self._transactions.get(number + 1, _Work(Transaction(), done=True))
+
+    def begin_one(self, dpid: int, now: float) -> None:
+        """The session looks at the next port that is new to the switch, if it may yet."""
+        if not self._newcomers[dpid] or not self._mending[dpid].done:
+            return
+        ofport = self._newcomers[dpid].popleft()
+        if ofport is None:
+            self._switch(dpid).feed.mark_in_sync()
+        else:
+            self.bridges[dpid].begin(ofport)
         self._flush_out(dpid, now)
 
     def taken_over(self, dpid: int) -> bool:
@@ -129,7 +146,8 @@ class SimulatedController:
     def has_work(self, dpid: int) -> bool:
         """Whether anything is on its way between this session and its switch or the registry."""
         wire = self._wires[dpid]
-        return bool(wire.busy or wire.to_controller or self._inboxes[dpid])
+        newcomers = self._newcomers[dpid] and self._mending[dpid].done
+        return bool(wire.busy or wire.to_controller or self._inboxes[dpid] or newcomers)
 
     # -- news ------------------------------------------------------------------------------------
 
@@ -205,6 +223,7 @@ class SimulatedController:
         if work.refusals:
             if work.step is _Step.STAGED:
                 wire.send(Discard(number))
+            work.done = True
             self.bridges[dpid].failed(work.transaction, work.refusals)
         elif work.step is _Step.STAGED:
             work.step = _Step.COMMITTED
@@ -212,6 +231,7 @@ class SimulatedController:
         elif work.step is _Step.COMMITTED:
             self._flush(dpid, number)
         else:
+            work.done = True
             self.bridges[dpid].completed(work.transaction)
 
     def _flush(self, dpid: int, number: int) -> None:
@@ -221,6 +241,7 @@ class SimulatedController:
             flushes = map(Flush, work.transaction.flush_zones)
             self._wires[dpid].send(*flushes, Fence(number))
         else:
+            work.done = True
             self.bridges[dpid].completed(work.transaction)
 
     def _sight_all(self, dpid: int) -> None:

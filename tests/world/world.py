@@ -136,6 +136,11 @@ class World:
         if self._in_charge(dpid) and self.controller.has_registrations(dpid):
             self.controller.take_registrations(dpid, self.now)
 
+    def begin_one(self, dpid: int) -> None:
+        """The session of the switch looks at a port that is new to it."""
+        if self._in_charge(dpid):
+            self.controller.begin_one(dpid, self.now)
+
     def look_at_leases(self, dpid: int) -> None:
         """The session of the switch sees what is acknowledged and whose lease is over."""
         if self._in_charge(dpid):
@@ -356,6 +361,7 @@ class World:
             self.carry_out_one(dpid)
             self.take_news(dpid)
             self.take_registrations(dpid)
+            self.begin_one(dpid)
             self.check()
         self.look_at_leases(dpid)
 
