@@ -17,6 +17,7 @@ from ryu_apps.northbound.answers import json_answer, no_content
 from ryu_apps.northbound.context import Call
 from ryu_apps.northbound.problems import Problem, bad_parameter
 from ryu_apps.northbound.switch_calls import known_dpid, server_name
+from ryu_apps.northbound.turns import in_turns
 from ryu_apps.registry import jsontext
 from ryu_apps.registry.droplet import MAX_DROPLET_ID
 from ryu_apps.registry.faults import Findings, Place, json_type, shown
@@ -94,7 +95,7 @@ def _read(document: Any) -> tuple[list[PortCounts], float | None]:
     elif len(droplets) > MAX_PORTS:
         (place / "droplets").fault(f"{len(droplets)} entries; at most {MAX_PORTS}")
     else:
-        counts = list(_counts(droplets, place / "droplets"))
+        counts = list(in_turns(_counts(droplets, place / "droplets")))
     findings.raise_if_any()
     return counts, age
 

@@ -18,6 +18,7 @@ from ryu_apps.binding.views import SwitchView
 from ryu_apps.northbound.answers import json_answer
 from ryu_apps.northbound.context import Call, asked_text, flag, whole_number
 from ryu_apps.northbound.problems import bad_parameter
+from ryu_apps.northbound.turns import in_turns
 from ryu_apps.registry import jsontext
 from ryu_apps.registry.claims import Claim
 from ryu_apps.registry.droplet import MAX_DROPLET_ID, Droplet, decode_stored
@@ -77,7 +78,8 @@ def _page(
         return _first(_matching(call, [one for one in here if one > after], None), limit)
     query = PageQuery(after=after, limit=limit, text=text, max_bytes=call.context.limits.page_bytes)
     page = call.context.registry.page(query)
-    return [decode_stored(record.document) for record in page.records], page.more
+    decoded = (decode_stored(record.document) for record in page.records)
+    return list(in_turns(decoded)), page.more
 
 
 def _at_address(switches: Switches, text: str | None) -> list[int]:

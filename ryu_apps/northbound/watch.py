@@ -25,6 +25,7 @@ from ryu_apps.binding.hops import PortHops
 from ryu_apps.binding.requests import PortCounts, ServerView
 from ryu_apps.binding.views import PortView, SwitchView
 from ryu_apps.northbound.registry import Registry
+from ryu_apps.northbound.turns import in_turns
 from ryu_apps.registry import jsontext
 from ryu_apps.store.interface import StoreError
 
@@ -284,7 +285,8 @@ class WatchStream:
                 for revision, ofport, view in changes[start : start + _AT_ONCE]
             ]
             droplets = self._droplets(view for _, _, view in some if view is not None)
-            yield b"".join(self._change(*change, droplets) for change in some)
+            # Thirty-two droplets may have 16 MiB of documents.
+            yield b"".join(self._change(*change, droplets) for change in in_turns(some))
 
     def _change(
         self, revision: int, ofport: int, view: PortView | None, droplets: dict[int, Any]
@@ -298,7 +300,8 @@ class WatchStream:
         if not ids:
             return {}
         records = self._registry.get_many(ids)
-        return {key: self._registry.served(record) for key, record in records.items()}
+        served = ((key, self._registry.served(record)) for key, record in records.items())
+        return dict(in_turns(served))
 
     @staticmethod
     def _event(event: str, **members: Any) -> bytes:
