@@ -26,6 +26,7 @@ from pathlib import Path
 
 from ryu_apps.registry import jsontext
 from ryu_apps.registry.droplet import Droplet, read_droplet
+from ryu_apps.registry.search import words
 from ryu_apps.store.schema import MIGRATIONS
 
 BIN = Path(sys.executable).parent
@@ -149,6 +150,7 @@ class Rows:
     documents: list[tuple[int, bytes]]
     ports: list[tuple[str, int, str]]
     tags: list[tuple[str, int]]
+    words: list[tuple[int, str]]
 
     @classmethod
     def of(cls, droplets: list[Droplet]) -> "Rows":
@@ -158,6 +160,7 @@ class Rows:
             [(d.droplet_id, d.encode()) for d in droplets],
             [(port.name, d.droplet_id, port.mac) for d in droplets for port in d.ports],
             [(tag, d.droplet_id) for d in droplets for tag in d.tags],
+            [(d.droplet_id, words(d)) for d in droplets],
         )
 
     def insert(self, peer: sqlite3.Connection) -> None:
@@ -169,6 +172,7 @@ class Rows:
         peer.executemany(f"{into} content (droplet_id, document) VALUES (?, ?)", self.documents)
         peer.executemany(f"{into} port (name, droplet_id, mac) VALUES (?, ?, ?)", self.ports)
         peer.executemany(f"{into} tag VALUES (?, ?)", self.tags)
+        peer.executemany(f"{into} search VALUES (?, ?)", self.words)
         peer.execute("COMMIT")
 
 
