@@ -1,15 +1,16 @@
-"""Writes docs/pipeline.md, docs/options.md and the measured figures in docs/operations.md.
+"""Writes docs/pipeline.md, docs/options.md, docs/man and the figures in docs/operations.md.
 
     .venv/bin/python docs/generate.py
 
 The first is docs/pipeline.in.md with the golden flows in the places marked for them, the second
-the tables of options. The figures are those of docs/faults.json, which is .build/faults.json of a
-run of tests/system/test_faults.py. A test fails while what is committed differs from what this
-writes.
+the tables of options; the manual pages are of `manpages.py`. The figures are those of
+docs/faults.json, which is .build/faults.json of a run of tests/system/test_faults.py. A test fails
+while what is committed differs from what this writes.
 """
 
 import json
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -20,6 +21,9 @@ import ryu_apps.settings
 from ryu_apps.pipeline.layout import CookieMark, Priority
 
 DOCS = Path(__file__).parent
+sys.path.insert(0, str(DOCS))
+from manpages import manpages  # noqa: E402  docs/ is no package
+
 GOLDEN = DOCS.parent / "tests" / "golden"
 
 
@@ -29,6 +33,7 @@ def pages() -> dict[Path, str]:
         DOCS / "pipeline.md": pipeline_page(),
         DOCS / "options.md": options_page(),
         DOCS / "operations.md": operations_page(),
+        **{DOCS / "man" / name: text for name, text in manpages().items()},
     }
 
 

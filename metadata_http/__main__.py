@@ -1,7 +1,4 @@
-"""`metadata-http --config-file FILE`: argv -> settings -> serve.
-
-Exit status: 0 stopped as asked, 1 failed while starting or running, 2 wrong usage or settings.
-"""
+"""`metadata-http --config-file FILE`: argv -> settings -> serve."""
 
 import argparse
 import logging
@@ -17,13 +14,28 @@ from metadata_http.settings import Settings, SettingsError, load
 log = logging.getLogger("metadata_http")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the metadata server; the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="metadata-http", description="Answers droplets at 169.254.169.254."
+def parser() -> argparse.ArgumentParser:
+    """The command line; the manual page is made from it."""
+    made = argparse.ArgumentParser(
+        prog="metadata-http",
+        description="Answers droplets at 169.254.169.254: each gets its own metadata, known by the "
+        "switch port it asks from. What there is to answer comes from the controller, and is "
+        "kept for while that is away.",
+        epilog="Exit status: 0 stopped as asked, 1 failed while starting or running, 2 wrong usage "
+        "or settings.",
     )
-    parser.add_argument("--config-file", type=Path, metavar="FILE", help="options' ini file")
-    options = parser.parse_args(arguments)
+    made.add_argument(
+        "--config-file",
+        type=Path,
+        metavar="FILE",
+        help="Where the options are, in [metadata_http]; without it all are as by default.",
+    )
+    return made
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the metadata server; the exit status, as `parser` tells it."""
+    options = parser().parse_args(arguments)
     try:
         settings = load(options.config_file)
         controllers_tls(settings)  # What is wrong with its files is told before a worker starts.

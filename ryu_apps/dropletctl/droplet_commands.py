@@ -111,6 +111,7 @@ def delete(context: click.Context, droplet_id: int, if_match: str | None, as_jso
     "--batch",
     "size",
     type=click.IntRange(1, 100_000),
+    metavar="N",
     default=1000,
     show_default=True,
     help="Droplets in one transaction: all of them are registered, or none.",

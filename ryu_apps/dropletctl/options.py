@@ -93,8 +93,14 @@ ovsdb = click.option(
 
 def routing_table(text: str) -> Callable[[_F], _F]:
     """The option that names the routing table of answers, `text` saying what for."""
-    kind = click.IntRange(1, 252)
-    return click.option("--table", type=kind, default=DEFAULT_TABLE, show_default=True, help=text)
+    return click.option(
+        "--table",
+        type=click.IntRange(1, 252),
+        metavar="N",
+        default=DEFAULT_TABLE,
+        show_default=True,
+        help=text,
+    )
 
 
 json_output = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
