@@ -1,9 +1,7 @@
 """The controller's calls, typed. Knows no files and no terminal; the HTTP is in `transport.py`."""
 
 import json
-import random
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,15 +16,17 @@ from ovs_metadata_client.errors import (
     NotAController,
     NotFound,
     PreconditionFailed,
-    Unavailable,
-    Unreachable,
 )
+from ovs_metadata_client.following import follow
 from ovs_metadata_client.tls import Tls
 from ovs_metadata_client.transport import READ_SECONDS, Transport
 from ovs_metadata_client.wire import (
     BatchCounts,
     Document,
     Page,
+    PortFlows,
+    PortState,
+    StandingPage,
     Switch,
     SwitchPorts,
     SwitchRequests,
@@ -44,8 +44,6 @@ BACKUP_SECONDS = 900.0
 
 _PAGE = 1000
 _PIECE = 1 << 20
-_FIRST_PAUSE = 0.5
-_LONGEST_PAUSE = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,20 +159,37 @@ class Client:
         after: int | None = None,
         tag: str | None = None,
         region: str | None = None,
+        q: str | None = None,
     ) -> Page:
-        """Some of the droplets in id order, those after `after`, with this tag and region."""
-        query = {"limit": limit, "after": after, "tag": tag, "region": region}
+        """Some of the droplets in id order, those after `after`, with this tag and region, in whose
+        id, hostname, port names, MACs or addresses there is `q`."""
+        query = {"limit": limit, "after": after, "tag": tag, "region": region, "q": q}
         return cast("Page", self._get("/v1/droplets", query))
 
-    def droplets(self, *, tag: str | None = None, region: str | None = None) -> Iterator[Document]:
-        """Every droplet in id order, page by page."""
+    def droplets(
+        self, *, tag: str | None = None, region: str | None = None, q: str | None = None
+    ) -> Iterator[Document]:
+        """Every droplet that `page` would have, in id order, page by page."""
         after: int | None = None
         while True:
-            page = self.page(limit=_PAGE, after=after, tag=tag, region=region)
+            page = self.page(limit=_PAGE, after=after, tag=tag, region=region, q=q)
             yield from page["droplets"]
             after = page["next"]
             if after is None:
                 return
+
+    def standings(
+        self,
+        *,
+        unserved: bool = False,
+        q: str | None = None,
+        limit: int | None = None,
+        after: int | None = None,
+    ) -> StandingPage:
+        """Some of the droplets in id order, or of those that are not served, and why not."""
+        served = "false" if unserved else None
+        query = {"served": served, "q": q, "limit": limit, "after": after}
+        return cast("StandingPage", self._get("/v1/standings", query))
 
     def put_batch(self, documents: Iterable[bytes | Mapping[str, Any]]) -> BatchCounts:
         """Register all of these, or none of them. JSON text must be without line breaks.
@@ -240,13 +255,30 @@ class Client:
         """The switches that are or were connected."""
         return cast("list[Switch]", self._get("/v1/switches")["switches"])
 
-    def ports(self, dpid: str) -> SwitchPorts:
-        """The ports of one switch, `dpid` being 16 hex digits. Raises NotFound."""
-        return cast("SwitchPorts", self._get(_ports(dpid)))
+    def ports(
+        self,
+        dpid: str,
+        *,
+        state: Iterable[PortState] = (),
+        q: str | None = None,
+        limit: int | None = None,
+        after: int | None = None,
+    ) -> SwitchPorts:
+        """The ports of one switch, `dpid` being 16 hex digits; or of them those in one of these
+        states, that `q` finds, at most so many, above this ofport. Raises NotFound."""
+        query = {"state": ",".join(state) or None, "q": q, "limit": limit, "after": after}
+        return cast("SwitchPorts", self._get(_ports(dpid), query))
 
-    def requests(self, dpid: str) -> SwitchRequests:
-        """What the switch's metadata servers counted for each droplet. Raises NotFound."""
-        return cast("SwitchRequests", self._get(f"/v1/switches/{dpid}/requests"))
+    def port_flows(self, dpid: str, ofport: int) -> PortFlows:
+        """A port's flows, read from the switch now. Raises NotFound; Unavailable where the switch
+        is not connected."""
+        return cast("PortFlows", self._get(f"{_ports(dpid)}/{ofport}/flows"))
+
+    def requests(self, dpid: str, *, ofports: Iterable[int] = ()) -> SwitchRequests:
+        """What the switch's metadata servers counted for each droplet, or for those at these
+        ofports. Raises NotFound."""
+        query = {"ofports": ",".join(map(str, ofports)) or None}
+        return cast("SwitchRequests", self._get(f"/v1/switches/{dpid}/requests", query))
 
     def watch(self, dpid: str, *, since: int | None = None) -> Iterator[WatchEvent]:
         """The ports of a switch and each change as it happens, until the connection ends.
@@ -272,28 +304,7 @@ class Client:
         out, and any other refusal raised. Feed the events to a `PortsView`, or take a snapshot
         that comes later for what it is: the view whole, anew.
         """
-        since: int | None = None
-        whole, met, pause = False, False, _FIRST_PAUSE
-        while True:
-            why = "the stream ended"
-            try:
-                for told in self.watch(dpid, since=since):
-                    met, pause = True, _FIRST_PAUSE
-                    if told["event"] == "snapshot":
-                        whole, since = False, None  # Half of it is nothing to come back with.
-                    elif told["event"] == "in-sync":
-                        whole = True
-                    if whole:
-                        since = _revision(told, since)
-                    yield told
-            except (Unreachable, NotAController, NotFound, Unavailable) as error:
-                if not met:
-                    raise
-                why = str(error)
-            if broken is not None:
-                broken(why)
-            time.sleep(pause * random.uniform(0.5, 1))
-            pause = min(2 * pause, _LONGEST_PAUSE)
+        return follow(lambda since: self.watch(dpid, since=since), broken)
 
     # -- the service -------------------------------------------------------------------------------
 
@@ -333,12 +344,6 @@ class Client:
 
     def _get(self, path: str, query: Mapping[str, object] | None = None) -> Any:
         return self._http.json(self._http.call("GET", path, query=query))
-
-
-def _revision(told: WatchEvent, before: int | None) -> int | None:
-    """The revision of an event, be it one that this release does not know; else as before."""
-    revision = cast("Mapping[str, Any]", told).get("revision", before)
-    return cast("int | None", revision)
 
 
 def _droplet(droplet_id: int) -> str:

@@ -65,10 +65,68 @@ class SwitchPort(TypedDict):
 
 
 class SwitchPorts(TypedDict):
-    """All ports of a switch in ofport order, as of a revision."""
+    """Ports of a switch in ofport order, as of a revision; with a `limit` also the ofport to ask on
+    from, None at the end."""
 
     revision: int
     ports: list[SwitchPort]
+    next: NotRequired[int | None]
+
+
+class PortFlow(TypedDict):
+    """A flow on a port's way, and what the switch counted of it in `age_s` seconds."""
+
+    name: str
+    table: int
+    priority: int
+    state: str
+    packets: int
+    bytes: int
+    age_s: float
+
+
+class PortFlows(TypedDict):
+    """A port's flows in the order of a request's way; `cookie` in hex."""
+
+    dpid: str
+    ofport: int
+    droplet_id: int | None
+    cookie: str | None
+    flows: list[PortFlow]
+
+
+class StandingPort(TypedDict):
+    """A port that a droplet claims, and where it is; `dpid` and `ofport` None where it is not."""
+
+    name: str
+    mac: str
+    dpid: str | None
+    ofport: int | None
+    hv_local_ip: str | None
+    state: str
+    reason: str | None
+
+
+class Standing(TypedDict):
+    """Whether a droplet gets its metadata, and why not."""
+
+    droplet_id: int
+    hostname: str
+    region: str
+    tags: list[str]
+    state: str
+    reason: str | None
+    ports: list[StandingPort]
+
+
+class StandingPage(TypedDict):
+    """Some droplets in id order with the id to ask on from; of all that are `registered`,
+    `unserved` claim a port in vain."""
+
+    droplets: list[Standing]
+    next: int | None
+    registered: int
+    unserved: int
 
 
 class RequestServer(TypedDict):

@@ -80,6 +80,9 @@ def test_a_droplet_s_life(client):
     assert [each["droplet_id"] for each in client.droplets()] == [7, 8]
     assert client.page(limit=1)["next"] == 7
     assert [each["droplet_id"] for each in client.droplets(tag="a")] == [7]
+    assert [each["droplet_id"] for each in client.droplets(q="tap8")] == [8]
+    assert [each["droplet_id"] for each in client.standings(q="tap7")["droplets"]] == [7]
+    assert client.standings(unserved=True, limit=1)["next"] == 7
     client.announce_maintenance(7, "live_migrate")
     assert client.maintenance(7) == "live_migrate"
     client.call_off_maintenance(7)
@@ -138,7 +141,14 @@ def test_switches_and_the_service(client, controller):
     controller.do("publish", dpid=DPID, ofport=7, name="tap7")
     assert [each["dpid"] for each in client.switches()] == [DPID_TEXT]
     assert [port["name"] for port in client.ports(DPID_TEXT)["ports"]] == ["tap7"]
-    assert client.requests(DPID_TEXT) == {"dpid": DPID_TEXT, "servers": [], "droplets": []}
+    assert client.ports(DPID_TEXT, state=["serving", "error"])["ports"] == []
+    assert client.ports(DPID_TEXT, q="tap7", limit=1)["next"] is None
+    assert client.ports(DPID_TEXT, after=7)["ports"] == []
+    assert client.requests(DPID_TEXT, ofports=[7, 8]) == {
+        "dpid": DPID_TEXT,
+        "servers": [],
+        "droplets": [],
+    }
     assert client.ready() and client.alive()
     assert client.readiness()[0] == []
     assert "ovs_metadata_droplets" in client.metrics()
@@ -168,6 +178,8 @@ def test_there_is_a_call_for_all_that_the_description_has():
         lambda c: c.ports(DPID_TEXT),
         lambda c: list(c.watch(DPID_TEXT)),
         lambda c: c.requests(DPID_TEXT),
+        lambda c: c.port_flows(DPID_TEXT, 7),
+        lambda c: c.standings(),
         lambda c: c.readiness(),
         lambda c: c.alive(),
         lambda c: c.metrics(),
@@ -191,7 +203,7 @@ def test_there_is_a_call_for_all_that_the_description_has():
 
 
 def _concrete(path):
-    return path.replace("{droplet_id}", "1").replace("{dpid}", DPID_TEXT)
+    return path.replace("{droplet_id}", "1").replace("{dpid}", DPID_TEXT).replace("{ofport}", "7")
 
 
 def test_threads_may_share_it(client):
@@ -481,7 +493,7 @@ def snapshot(revision, *ports):
 
 
 def test_a_broken_stream_is_taken_up_where_it_was(monkeypatch):
-    monkeypatch.setattr(ovs_metadata_client.client, "_FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(ovs_metadata_client.following, "_FIRST_PAUSE", 0.01)
     whole = snapshot(5, 1, 2)
     later = ['{"event":"port","revision":9,"port":{"ofport":3}}', '{"event":"new-in-v9"}']
     fresh = snapshot(20, 8, 9)
@@ -600,15 +612,23 @@ def test_types_are_those_of_the_description():
         "Switch": ovs_metadata_client.Switch,
         "PortList": ovs_metadata_client.SwitchPorts,
         "Fault": ovs_metadata_client.Fault,
+        "PortFlows": ovs_metadata_client.PortFlows,
+        "StandingPage": ovs_metadata_client.StandingPage,
         "RequestList": ovs_metadata_client.SwitchRequests,
         "RequestCounts": ovs_metadata_client.DropletRequests,
     }.items():
         assert set(schemas[name]["properties"]) == set(kind.__annotations__), name
         assert set(schemas[name]["required"]) == kind.__required_keys__, name
-    servers = schemas["RequestList"]["properties"]["servers"]["items"]["properties"]
-    assert set(servers) == set(ovs_metadata_client.RequestServer.__annotations__)
-    port = schemas["PortList"]["properties"]["ports"]["items"]["properties"]
-    assert set(port) == set(ovs_metadata_client.SwitchPort.__annotations__)
+    for name, member, kind in (
+        ("RequestList", "servers", ovs_metadata_client.RequestServer),
+        ("PortList", "ports", ovs_metadata_client.SwitchPort),
+        ("PortFlows", "flows", ovs_metadata_client.PortFlow),
+        ("StandingPage", "droplets", ovs_metadata_client.Standing),
+    ):
+        inner = schemas[name]["properties"][member]["items"]["properties"]
+        assert set(inner) == set(kind.__annotations__), name
+    port = schemas["StandingPage"]["properties"]["droplets"]["items"]["properties"]["ports"]
+    assert set(port["items"]["properties"]) == set(ovs_metadata_client.StandingPort.__annotations__)
     assert json.dumps(sorted(_events(schemas))) == json.dumps(sorted(_typed_events()))
 
 
