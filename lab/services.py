@@ -44,6 +44,7 @@ class Service:
         self.daemon: Daemon | None = None
         self.privileges: list[str] = []
         """The words of a command that runs another with these privileges, such as setpriv's."""
+        self.log = host.directory / f"{name}.log"
         self.tls: ssl.SSLContext | None = None
         """What to ask for its health with, where it answers by https."""
         self._lab = lab
@@ -63,8 +64,8 @@ class Service:
             keep = [listener.fileno()]
             env["LISTENER"] = str(listener.fileno())
         command = self.host.namespace.command(*command)
-        log = self.host.directory / f"{self.name}.log"
-        self.daemon = self._lab.daemon(Daemon(self.name, command, log=log, env=env, keep=keep))
+        log, name = self.log, self.name
+        self.daemon = self._lab.daemon(Daemon(name, command, log=log, env=env, keep=keep))
         self._wait_for(lambda: self.health("/healthz") is not None, "to answer")
 
     def wait_until_ready(self) -> None:

@@ -8,6 +8,7 @@ one connection; the PortFeed it writes to outlives it.
 from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import replace
 
+from ryu_apps.binding.drift import Mend
 from ryu_apps.binding.feed import PortFeed
 from ryu_apps.binding.images import (
     NO_DIFFERENCE,
@@ -15,7 +16,6 @@ from ryu_apps.binding.images import (
     Difference,
     Image,
     Installed,
-    difference,
 )
 from ryu_apps.binding.meters import NO_METERS, MeterTable, PortMeters
 from ryu_apps.binding.port import (
@@ -225,7 +225,7 @@ class Bridge:
             record = self._records[ofport]
             if record.phase is Phase.CLOSING:
                 self.meters.closed(ofport)
-                record.flows, record.held = None, ()
+                record.flows, record.held, record.strays = None, (), ()
                 record.zone_clean, record.phase = True, Phase.IDLE
                 if record.failure and self._wanted(record).identity == record.occupant.identity:
                     self._steps.publish(record)
@@ -262,7 +262,8 @@ class Bridge:
             record.coming = None
             record.phase = Phase.OPEN if record.flows else Phase.IDLE
             record.failure = reasons.get(ofport)
-            if record.failure is None:
+            if record.failure is None or self._wanted(record) != record.occupant:
+                # What came while it was under way was not looked at.
                 self._advance(record)
             else:
                 self._steps.publish(record)
@@ -307,39 +308,24 @@ class Bridge:
         """The flows of every open port."""
         return [record.flows for record in self._records.values() if record.flows is not None]
 
-    def check(self, ofport: int, found: Installed, *, repair: bool = True) -> Difference:
-        """Mend what others did to the flows of one ofport, of which the switch has `found`.
+    def check(self, ofport: int, found: Installed, mend: Mend = Mend.ALL) -> Difference:
+        """What others did to the flows of one ofport, of which the switch has `found`.
 
-        What is wrong with a binding's own flows is mended in place; flows that name somebody else
-        on its port are taken away with everything of the port, which then starts anew.
+        It is mended as far as `mend` says.
         """
         if ofport == SHARED_OFPORT:
-            return self._shared.check(found, repair=repair)
+            return self._shared.check(found, mend)
         if ofport in self._steps.moved:
             return NO_DIFFERENCE
         record = self._records.get(ofport)
         if record is not None and record.phase is Phase.OPEN:
-            return self._check_open(record, found, repair=repair)
-        if found and repair:
+            return self._steps.check(record, found, mend)
+        if found and (record is not None or mend is Mend.ALL):
             record = self._record(ofport)
-            record.held = tuple(found)
-            self._advance(record)
+            record.strays = tuple(found)
+            if mend is Mend.ALL:
+                self._advance(record)
         return NO_DIFFERENCE.and_strays(sum(map(len, found.values())))
-
-    def _check_open(self, record: PortRecord, found: Installed, *, repair: bool) -> Difference:
-        flows = record.flows
-        own = found.get(flows.cookie, frozenset())
-        strays = [cookie for cookie in found if cookie != flows.cookie]
-        images = self._codec.port_images(flows)
-        if strays:
-            if repair:
-                record.held = (flows.cookie, *strays)
-                self._steps.close(record)
-            count = sum(len(found[cookie]) for cookie in strays)
-            return difference(images, own).and_strays(count)
-        if repair:
-            return self._steps.mend(record, flows, images, own)
-        return difference(images, own)
 
     # -- what comes next on one port -------------------------------------------------------------
 
@@ -358,11 +344,15 @@ class Bridge:
             # A reader may see only the newest entry of a port, so that one must be acknowledged.
             record.occupant = wanted
             record.announced = self._steps.publish(record)
-        elif record.phase is Phase.IDLE and (record.held or self.meters.holds(record.ofport)):
+        elif record.phase is Phase.IDLE and self._is_soiled(record):
             record.failure = None
             self._steps.close(record)
         elif record.phase is Phase.IDLE:
             self._start(record, wanted)
+
+    def _is_soiled(self, record: PortRecord) -> bool:
+        """Whether the switch has anything at the ofport that must go before somebody comes."""
+        return bool(record.held or record.strays or self.meters.holds(record.ofport))
 
     def _start(self, record: PortRecord, wanted: Wanted) -> None:
         """From IDLE: invite the newcomer, or show that nobody comes."""

@@ -18,11 +18,14 @@ SETTLE = 0.1
 # More bindings than these are cheaper to read all at once.
 MANY = 64
 
-# So many repairs within the window are a quarrel; each further one then waits twice as long.
+# So many repairs within the window are a quarrel: somebody undoes them. From then on what others
+# add is left alone for a while, and what they take away comes back, each time after a longer pause.
 QUARREL = 5
 WINDOW = 60.0
-FIRST_PAUSE = 2.0
-LONGEST_PAUSE = 60.0
+FIRST_PAUSE = 1.0
+LONGEST_PAUSE = 10.0
+FIRST_YIELD = 60.0
+LONGEST_YIELD = 300.0
 
 
 class Look(Enum):
@@ -66,6 +69,10 @@ class Watch:
     def miscounted(self) -> None:
         """There are more or fewer flows of ours than there should be."""
         self._all = True
+
+    def read_at(self, when: float) -> None:
+        """Look at everything then, at the latest."""
+        self._next_read = min(self._next_read, when)
 
     def put_off(self, until: float) -> None:
         """Nothing is to be mended before `until`: look again then, at everything."""
@@ -113,52 +120,96 @@ class DriftView:
     last_at: float | None = None
 
 
+class Mend(Enum):
+    """What may be mended now: nothing, what is missing of ours, or all that is wrong."""
+
+    NOTHING = auto()
+    MISSING = auto()
+    ALL = auto()
+
+
 class Repairs:
-    """The repairs of one switch, over all its connections, and whether they are a quarrel."""
+    """The repairs of one switch, over all its connections, and whether they are a quarrel.
+
+    Two controllers that both took away what the other has would leave the droplets of both
+    without flows half the time. One that yields takes nothing away: where it and the other want
+    different flows both have them. When it has yielded long enough it tries again; if that is
+    undone, too, it yields for longer.
+    """
 
     def __init__(self) -> None:
         self.repaired = 0
         self._rounds: deque[float] = deque(maxlen=QUARREL)
         self._pause = FIRST_PAUSE
+        self._yield = FIRST_YIELD
+        self._yields_until = float("-inf")
+        self._tried_again = 0
         self._last_reason: str | None = None
         self._last_at: float | None = None
 
-    def may_repair(self, now: float) -> bool:
-        """Whether to mend now what is found wrong."""
-        return now >= self.next(now)
+    def may(self, now: float) -> Mend:
+        """What to mend now of what is found wrong."""
+        if not self.yields(now):
+            return Mend.ALL
+        return Mend.MISSING if now >= self.next(now) else Mend.NOTHING
+
+    def yields(self, now: float) -> bool:
+        """Whether what others added is left alone."""
+        return now < self._yields_until
 
     def next(self, now: float) -> float:
         """When the next repair may be."""
-        return self._rounds[-1] + self._pause if self.contested(now) else now
+        return self._rounds[-1] + self._pause if self.yields(now) else now
+
+    @property
+    def all_at(self) -> float:
+        """When all may be mended again."""
+        return self._yields_until
 
     def note(self, count: int, reason: str, now: float, at: float) -> None:
         """So many flows are being mended."""
-        if self.contested(now):
-            self._pause = min(2 * self._pause, LONGEST_PAUSE)
-        else:
-            self._pause = FIRST_PAUSE
         self._rounds.append(now)
         self.repaired += count
         self._last_reason, self._last_at = reason, at
+        if self.yields(now):
+            self._pause = min(2 * self._pause, LONGEST_PAUSE)
+        elif self._is_wary(now):
+            self._tried_again += 1
+            if self._tried_again > 1:
+                self._begin_to_yield(now, min(2 * self._yield, LONGEST_YIELD))
+        elif len(self._rounds) == QUARREL and now - self._rounds[0] <= WINDOW:
+            self._begin_to_yield(now, FIRST_YIELD)
+
+    def rival_left(self, now: float) -> None:
+        """Whoever undid the repairs is known to be gone: all may be mended at once."""
+        if self.contested(now):
+            self._rounds.clear()
+            self._yields_until = float("-inf")
 
     def contested(self, now: float) -> bool:
-        """Whether somebody undoes what is mended again and again, until it stops for long."""
-        rounds = self._rounds
-        if len(rounds) < QUARREL:
-            return False
-        spread = WINDOW if self._pause == FIRST_PAUSE else QUARREL * LONGEST_PAUSE + WINDOW
-        return rounds[-1] - rounds[0] <= spread and now - rounds[-1] <= WINDOW + self._pause
+        """Whether somebody undoes what is mended, or did so not long ago."""
+        return self.yields(now) or self._is_wary(now)
 
     def complaint(self, now: float) -> str | None:
         """What to say of a quarrel."""
         if not self.contested(now):
             return None
-        return (
-            f"another controller or tool changes our flows: mended {len(self._rounds)} times in "
-            f"{self._rounds[-1] - self._rounds[0]:.0f} s (last: {self._last_reason}); the next "
-            f"repair waits {max(0.0, self.next(now) - now):.0f} s"
+        said = (
+            "another controller or tool changes our flows: mended "
+            f"{len(self._rounds)} times in {self._rounds[-1] - self._rounds[0]:.0f} s "
+            f"(last: {self._last_reason})"
         )
+        left = max(0.0, self._yields_until - now)
+        return f"{said}; what it adds is left alone for {left:.0f} s" if left else said
 
     def view(self) -> DriftView:
         """What readers see of it."""
         return DriftView(self.repaired, self._last_reason, self._last_at)
+
+    def _is_wary(self, now: float) -> bool:
+        """Whether it yielded until not long ago: then one repair that is undone is enough."""
+        return self._yields_until <= now < self._yields_until + WINDOW
+
+    def _begin_to_yield(self, now: float, seconds: float) -> None:
+        self._yield, self._yields_until = seconds, now + seconds
+        self._pause, self._tried_again = FIRST_PAUSE, 0

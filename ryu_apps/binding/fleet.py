@@ -42,8 +42,8 @@ class Switch:
     """One switch, from its first connection in this controller's life on.
 
     `host` is the address it connects from; `bridge` is there while it is connected. `port_names`
-    are those last seen on it; `foreign` warns of flows of others; `repairs` are those of all its
-    connections; `requests` is what its metadata servers counted.
+    are those last seen on it; `foreign` warns of flows of others, `rivals` of other controllers;
+    `repairs` are those of all its connections; `requests` is what its metadata servers counted.
     """
 
     dpid: int
@@ -56,6 +56,7 @@ class Switch:
     reason: str | None = None
     warnings: tuple[str, ...] = ()
     foreign: tuple[str, ...] = ()
+    rivals: tuple[str, ...] = ()
     repairs: Repairs = field(default_factory=Repairs)
     port_names: set[str] = field(default_factory=set)
     requests: RequestCounts = field(default_factory=RequestCounts)
@@ -77,6 +78,7 @@ class Switch:
             hv_local_subnet=str(self.settings.addressing.hv_local_subnet),
             warnings=(
                 *self.warnings,
+                *self.rivals,
                 *self.foreign,
                 *(self.bridge.meters.warnings if self.bridge else ()),
             ),

@@ -84,7 +84,8 @@ class PortRecord:
 
     `port` is None once the port has gone. `occupant` is who the installed `flows` are for, or
     who they are being installed for (`coming`). `held` are the cookies under which the switch has
-    flows of this ofport, whoever's, as far as it has acknowledged. `zone_clean`: nothing can be in
+    flows of this ofport, whoever's, as far as it has acknowledged; `strays` are others' that were
+    found there and left for now. `zone_clean`: nothing can be in
     the ct zone, since no flow of the port was there when it was flushed last. `announced` is the
     feed revision that tells the newest of the occupant. `failure` is why the switch refused the
     last attempt.
@@ -97,6 +98,7 @@ class PortRecord:
     flows: PortFlows | None = None
     coming: PortFlows | None = None
     held: tuple[int, ...] = ()
+    strays: tuple[int, ...] = ()
     zone_clean: bool = False
     announced: int = 0
     failure: str | None = None

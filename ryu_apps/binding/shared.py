@@ -6,6 +6,7 @@ the bridge's draft.
 
 from collections import deque
 
+from ryu_apps.binding.drift import Mend
 from ryu_apps.binding.images import (
     NO_DIFFERENCE,
     Codec,
@@ -63,23 +64,23 @@ class SharedFlows:
         """The switch is about to tell flows."""
         self.moved = bool(self._coming)
 
-    def check(self, found: Installed, *, repair: bool) -> Difference:
-        """What others did to them, of which the switch has `found`; mended, if `repair`."""
+    def check(self, found: Installed, mend: Mend) -> Difference:
+        """What others did to them, of which the switch has `found`; `mend` says what to do."""
         if self.moved or self.failure is not None:
             return NO_DIFFERENCE
-        if repair:
-            return self._mend(self.installed, found)
-        own = found.get(self._settings.cookie.shared, frozenset())
-        return difference([*map(self._codec.image, self.installed)], own)
+        return self._mend(self.installed, found, mend)
 
-    def _mend(self, shared: tuple[Flow, ...], found: Installed) -> Difference:
-        """From the flows `found` that belong to no port to `shared`; what there was to do."""
+    def _mend(
+        self, shared: tuple[Flow, ...], found: Installed, mend: Mend = Mend.ALL
+    ) -> Difference:
+        """From the flows `found` that belong to no port to `shared`; what is wrong with them."""
         cookie = self._settings.cookie.shared
         strange = [other for other in found if other != cookie]
         wrong = difference([*map(self._codec.image, shared)], found.get(cookie, frozenset()))
-        if wrong or strange:
+        if mend is Mend.ALL and (wrong or strange):
             self._draft.delete(strange)
             self._draft.remove(cookie, wrong.stale)
+        if (mend is Mend.ALL and (wrong or strange)) or (mend is Mend.MISSING and wrong.missing):
             self._draft.add(picked(shared, wrong.missing))
             self._begin(shared)
         else:

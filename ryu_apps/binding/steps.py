@@ -7,8 +7,9 @@ without I/O: what a step wants done it writes into the bridge's draft.
 from collections.abc import Sequence, Set
 from dataclasses import replace
 
+from ryu_apps.binding.drift import Mend
 from ryu_apps.binding.feed import PortFeed
-from ryu_apps.binding.images import Codec, Difference, Image, difference, picked
+from ryu_apps.binding.images import Codec, Difference, Image, Installed, difference, picked
 from ryu_apps.binding.meters import PortMeters
 from ryu_apps.binding.port import Lobby, Phase, PortRecord, Tenant, Wanted
 from ryu_apps.binding.showing import shown
@@ -108,14 +109,38 @@ class PortSteps:
         wrong = difference(images, found)
         if wrong:
             self._draft.remove(flows.cookie, wrong.stale)
-            self._draft.add(picked(flows.flows(), wrong.missing))
-            self.begin_opening(record, flows)
+            self._add_missing(record, flows, wrong)
         return wrong
+
+    def check(self, record: PortRecord, found: Installed, mend: Mend) -> Difference:
+        """From OPEN: what others did to its flows, of which the switch has `found`.
+
+        What is wrong with its own is mended in place. Flows that name somebody else on the port
+        are taken away with everything of it, and it starts anew; where that may not be now they
+        are remembered, to go with the port's own.
+        """
+        flows = record.flows
+        own = found.get(flows.cookie, frozenset())
+        images = self._codec.port_images(flows)
+        strays = tuple(cookie for cookie in found if cookie != flows.cookie)
+        wrong = difference(images, own)
+        record.strays = strays
+        if mend is Mend.ALL and strays:
+            self.close(record)
+        elif mend is Mend.ALL:
+            self.mend(record, flows, images, own)
+        elif mend is Mend.MISSING and wrong.missing:
+            self._add_missing(record, flows, wrong)
+        return wrong.and_strays(sum(len(found[cookie]) for cookie in strays))
+
+    def _add_missing(self, record: PortRecord, flows: PortFlows, wrong: Difference) -> None:
+        self._draft.add(picked(flows.flows(), wrong.missing))
+        self.begin_opening(record, flows)
 
     def close(self, record: PortRecord) -> None:
         """All flows of the port go, and its zone is emptied."""
         record.phase = Phase.CLOSING
-        self._draft.delete(record.held)
+        self._draft.delete(dict.fromkeys((*record.held, *record.strays)))
         self._meters.drop(record.ofport, self._draft)
         if record.ofport in self._settings.addressing.ofports:
             self._draft.flush(self._settings.addressing.zone(record.ofport))

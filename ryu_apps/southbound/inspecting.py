@@ -20,7 +20,7 @@ from ryu.ofproto import ofproto_v1_3_parser as parser
 from ryu.ofproto.ofproto_common import ONF_EXPERIMENTER_ID
 
 from ryu_apps.binding.bridge import Bridge
-from ryu_apps.binding.drift import Check, Look, Watch
+from ryu_apps.binding.drift import Check, Look, Mend, Watch
 from ryu_apps.binding.fleet import Switch
 from ryu_apps.binding.images import Difference
 from ryu_apps.pipeline.layout import SHARED_OFPORT, CookieMark
@@ -75,6 +75,7 @@ class Inspector:
         self._codec = codec
         self._watch = Watch(monotonic())
         self._inquiry: _Inquiry | None = None
+        self._left = 0  # So many flows under cookies of ours are others' and left alone for now.
         self._foreign: dict[object, tuple[int, Image]] = {}
         self._monitor_xid = 0
         tables = switch.settings.tables
@@ -129,6 +130,10 @@ class Inspector:
             for cookie in self._with_their_bindings(bridge, check.cookies):
                 self._ask_flows(cookie, CookieMark.EXACT)
 
+    def look_again(self) -> None:
+        """All flows are to be read back now."""
+        self._watch.read_at(monotonic())
+
     def changes(self, bridge: Bridge, news: FlowChanges) -> None:
         """Others changed flows in our tables."""
         now, mark = monotonic(), self._switch.settings.cookie.shared
@@ -160,7 +165,8 @@ class Inspector:
         if bridge.moved:
             return
         ours = inquiry.counts.pop(inquiry.ours_xid)
-        if ours != bridge.flow_count:
+        left = self._left if self._switch.repairs.yields(monotonic()) else 0
+        if ours != bridge.flow_count + left:
             self._watch.miscounted()
         elif sum(inquiry.counts.values()) - ours != len(self._foreign):
             self._ask_foreign()
@@ -248,19 +254,22 @@ class Inspector:
         else:
             ofports = {CookieMark.owner(cookie)[0] for cookie in inquiry.check.cookies}
         now, repairs = monotonic(), self._switch.repairs
-        repair = repairs.may_repair(now)
+        mend = repairs.may(now)
         total = Difference()
         for count, ofport in enumerate(sorted(ofports), 1):
-            wrong = bridge.check(ofport, by_port.get(ofport, {}), repair=repair)
+            wrong = bridge.check(ofport, by_port.get(ofport, {}), mend)
             total = total.plus(wrong)
             if count % _SLICE == 0:
                 hub.sleep(0)
-        if not total:
-            return
-        if repair:
-            self._tell(total, now)
-        else:
+        if mend is not Mend.ALL:
+            if inquiry.check.look is Look.ALL:
+                self._left = len(total.stale) + total.strays
+            self._watch.read_at(repairs.all_at)
+            total = replace(total, stale=(), strays=0)
+        if total and mend is Mend.NOTHING:
             self._watch.put_off(repairs.next(now))
+        elif total:
+            self._tell(total, now)
 
     def _tell(self, total: Difference, now: float) -> None:
         reason = total.text()

@@ -96,6 +96,11 @@ class Reconsider:
 
 
 @dataclass(frozen=True, slots=True)
+class LookAgain:
+    """Flows that were left alone may be mended now."""
+
+
+@dataclass(frozen=True, slots=True)
 class Acknowledged:
     """A follower acknowledged, came or went."""
 

@@ -26,6 +26,8 @@ from ryu_apps.pipeline.layout import DEAD_VLAN, MAX_BACKOFF
 
 TIMEOUT = 5
 
+_CONTROLLER = ("_uuid", "target", "connection_mode", "max_backoff", "is_connected")
+
 
 class OvsdbError(Exception):
     """The database could not be asked, or refused; the message has its own words."""
@@ -33,12 +35,16 @@ class OvsdbError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ControllerRow:
-    """A row of OVSDB's Controller table. `max_backoff` in milliseconds, None for the default."""
+    """A row of OVSDB's Controller table. `max_backoff` in milliseconds, None for the default.
+
+    `connected` is some seconds old (other_config:stats-update-interval).
+    """
 
     uuid: str
     target: str
     out_of_band: bool
     max_backoff: int | None
+    connected: bool
 
     @property
     def on_this_host(self) -> bool:
@@ -131,7 +137,7 @@ class Database:
             bridges, controllers = _transact(
                 self._url,
                 _select("Bridge", ("name", "datapath_id", "fail_mode", "controller")),
-                _select("Controller", ("_uuid", "target", "connection_mode", "max_backoff")),
+                _select("Controller", _CONTROLLER),
             )
         except OvsdbError as error:
             return error
@@ -171,6 +177,7 @@ def _controller(row: Row) -> ControllerRow:
         target=row["target"],
         out_of_band=row["connection_mode"] == "out-of-band",
         max_backoff=_number(row["max_backoff"]),
+        connected=row["is_connected"],
     )
 
 

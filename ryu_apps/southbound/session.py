@@ -34,6 +34,7 @@ from ryu_apps.southbound.news import (
     FlowChanges,
     FlowCount,
     FlowList,
+    LookAgain,
     MeterLimit,
     MeterList,
     PortList,
@@ -70,7 +71,10 @@ class _ConnectionGone(Exception):
 
 
 class Session:
-    """Leads `bridge` of one connection. `tell(dpid, names)` makes other switches reconsider."""
+    """Leads `bridge` of one connection. `tell(dpid, names)` makes other switches reconsider.
+
+    `quarrels()` is called when somebody begins to undo what is done on the switch.
+    """
 
     def __init__(
         self,
@@ -79,6 +83,7 @@ class Session:
         fleet: Fleet,
         tell: Callable[[Iterable[int], str], None],
         accepted: float,
+        quarrels: Callable[[], None],
     ) -> None:
         self.datapath = datapath
         self.switch = switch
@@ -86,6 +91,8 @@ class Session:
         self._fleet = fleet
         self._tell = tell
         self._accepted: float | None = accepted
+        self._quarrels = quarrels
+        self._quarrelled = False
         self._inbox: hub.Queue = hub.Queue()
         self._overrun = False
         self._taken_over = False
@@ -169,7 +176,11 @@ class Session:
         self._inspector.poll(bridge)
         busy = not self._taken_over or self._sender.busy or bridge.awaits_acknowledgement
         self.switch.state = SwitchState.SYNCING if busy else SwitchState.IN_SYNC
-        self.switch.reason = bridge.shared_failure or self.switch.repairs.complaint(monotonic())
+        complaint = self.switch.repairs.complaint(monotonic())
+        self.switch.reason = bridge.shared_failure or complaint
+        if complaint and not self._quarrelled:
+            self._quarrels()
+        self._quarrelled = bool(complaint)
         if not busy and self._accepted is not None:
             LOG.info(
                 "switch %016x: in sync %.3f s after it connected, %d flows",
@@ -202,6 +213,8 @@ class Session:
                 self._reader.ask(bridge, news)
             case FlowCount():
                 self._inspector.count(bridge, news)
+            case LookAgain():
+                self._inspector.look_again()
             case FlowChanges():
                 self._inspector.changes(bridge, news)
 

@@ -1,7 +1,7 @@
 """All connections of this controller, and what the registry and the northbound ask of them."""
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from time import monotonic
 from typing import Protocol
@@ -17,13 +17,16 @@ from ryu_apps.binding.followers import LEASE, TooMany
 from ryu_apps.binding.hops import FlowsUnavailable, PortHops
 from ryu_apps.binding.requests import PortCounts, ServerView
 from ryu_apps.binding.views import SwitchState, SwitchView
-from ryu_apps.pipeline.layout import CookieMark
+from ryu_apps.pipeline.layout import CookieMark, Pipeline
 from ryu_apps.southbound import encode, ovsdb
 from ryu_apps.southbound.counting import FlowQuestion
-from ryu_apps.southbound.news import Acknowledged, Closed, Proof, Reconsider
+from ryu_apps.southbound.news import Acknowledged, Closed, LookAgain, Proof, Reconsider
 from ryu_apps.southbound.session import Session
 
 LOG = logging.getLogger(__name__)
+
+# How often it is asked whether another controller is still there, in seconds.
+_RIVALS_EVERY = 2.0
 
 
 class ServerNames(Protocol):
@@ -79,7 +82,8 @@ class Switchboard:
         self._fleet.expect_servers(switch, monotonic())
         switch.state, switch.reason = SwitchState.SYNCING, None
         accepted = self._accepted.get(datapath, monotonic())
-        session = Session(datapath, switch, self._fleet, self._tell, accepted)
+        quarrels = partial(hub.spawn, self._watch_rivals, datapath, switch)
+        session = Session(datapath, switch, self._fleet, self._tell, accepted, quarrels)
         self._sessions[datapath] = self._by_dpid[switch.dpid] = session
         hub.spawn(self._check_fail_mode, datapath, switch)
 
@@ -234,6 +238,33 @@ class Switchboard:
         datapath.send_msg(encode.delete_flows(datapath, mark, CookieMark.MASK))
         datapath.send_msg(parser.OFPBarrierRequest(datapath))
 
+    def _watch_rivals(self, datapath: Datapath, switch: Switch) -> None:
+        """While somebody undoes our flows: say whether it is another controller, and see it go.
+
+        Only where the bridge's database is at hand; elsewhere time has to tell.
+        """
+        had = False
+        try:
+            while datapath in self._sessions and switch.repairs.contested(monotonic()):
+                bridge = self._ovsdb.find_bridge(switch.dpid)
+                if bridge is None:
+                    return
+                connected = [one.target for one in bridge.controllers if one.connected]
+                switch.rivals = _rivals(bridge, connected)
+                if had and not switch.rivals:
+                    LOG.info("switch %016x: the other controller has gone", switch.dpid)
+                    switch.repairs.rival_left(monotonic())
+                    self._look_again(datapath)
+                had = bool(switch.rivals)
+                hub.sleep(_RIVALS_EVERY)
+        except ovsdb.OvsdbError as error:
+            LOG.warning("switch %016x: who else controls it is not known: %s", switch.dpid, error)
+
+    def _look_again(self, datapath: Datapath) -> None:
+        session = self._sessions.get(datapath)
+        if session is not None:
+            session.deliver(LookAgain())
+
     def _check_fail_mode(self, datapath: Datapath, switch: Switch) -> None:
         """See to fail_mode where the bridge's database is at hand; say so where it is not."""
         try:
@@ -250,10 +281,21 @@ class Switchboard:
                 )
             meta_port = switch.settings.meta_port_name
             switch.warnings = tuple(self._ovsdb.secure(bridge, meta_port))
+            if switch.settings.pipeline is Pipeline.STANDALONE:
+                switch.rivals = _rivals(bridge, [one.target for one in bridge.controllers])
         except ovsdb.OvsdbError as error:
             switch.warnings = (f"{error}: {_FAIL_MODE_UNKNOWN}",)
         for warning in switch.warnings:
             LOG.warning("switch %016x: %s", switch.dpid, warning)
+
+
+def _rivals(bridge: ovsdb.BridgeRow, targets: Sequence[str]) -> tuple[str, ...]:
+    if len(targets) < 2:
+        return ()
+    return (
+        f"bridge {bridge.name} has {len(targets)} controllers, {', '.join(targets)}: two of this "
+        "kind undo each other's flows; let `ovs-vsctl set-controller` name one",
+    )
 
 
 def _is_back(switch: Switch, server: str) -> Callable[[], bool]:

@@ -8,6 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from ryu_apps.binding.drift import Mend
 from ryu_apps.binding.followers import LEASE
 from tests.property.effort import effort
 from tests.world.world import META, META_MACS, META_OFPORT, World
@@ -101,6 +102,17 @@ class BridgeModel(RuleBasedStateMachine):
         if name is not None:
             world.add_port(1, 2, name)
         self.talk_to_switch_at_leisure(1, LEASE + 1)
+
+    @rule(
+        dpid=dpids,
+        ofport=st.sampled_from((0, 1, 1, 2)),
+        kind=st.sampled_from(("delete", "change", "surplus", "stray")),
+        mend=st.sampled_from((Mend.ALL, Mend.ALL, Mend.MISSING, Mend.NOTHING)),
+    )
+    def meddle(self, dpid: int, ofport: int, kind: str, mend: Mend) -> None:
+        """Somebody else changes flows of ours, and the controller begins to look."""
+        self.world.meddle(dpid, ofport, kind)
+        self.world.inspect(dpid, mend)
 
     @rule(dpid=dpids, ports=st.dictionaries(ofports, names, max_size=2))
     def restart_switch(self, dpid: int, ports: dict[int, str]) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
 from typing import Any, TypeVar
 
 from lab.droplet import Droplet, connect
@@ -39,14 +40,16 @@ def hv_local(ofport: int) -> IPv4Address:
 class Rest:
     """The controller's REST as its administrator uses it, from the controller's own host."""
 
-    def __init__(self, services: Services) -> None:
-        self._services = services
+    def __init__(self, host: Hypervisor, state_dir: Path, port: int = REST_PORT) -> None:
+        self._host = host
+        self._state_dir = state_dir
+        self._port = port
 
     def call(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
         """Status and JSON of one call. Raises OSError or HTTPException."""
         headers = {"Authorization": f"Bearer {self._token()}", "Content-Type": "application/json"}
-        with self._services.host.namespace.entered():
-            connection = http.client.HTTPConnection("127.0.0.1", REST_PORT, timeout=10)
+        with self._host.namespace.entered():
+            connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
             connection.connect()
         try:
             data = None if body is None else json.dumps(body)
@@ -89,13 +92,17 @@ class Rest:
             return {}
         return {port["name"]: port for port in answer["ports"]}
 
+    def switch(self, dpid: str) -> dict[str, Any]:
+        """What is told of a switch; nothing where it is not known."""
+        _, answer = self.call("GET", "/v1/switches")
+        return {one["dpid"]: one for one in answer["switches"]}.get(dpid, {})
+
     def state(self, dpid: str) -> str | None:
         """The state of a switch; None where it is not known."""
-        _, answer = self.call("GET", "/v1/switches")
-        return {one["dpid"]: one["state"] for one in answer["switches"]}.get(dpid)
+        return self.switch(dpid).get("state")
 
     def _token(self) -> str:
-        for line in (self._services.state_dir / "tokens").read_text().splitlines():
+        for line in (self._state_dir / "tokens").read_text().splitlines():
             role, *rest = line.split()
             if role == "admin":
                 return rest[0]
@@ -164,7 +171,7 @@ class Cloud:
         tokens = self.host.services.state_dir / "tokens"
         follower = {"controller_urls": urls, "tokens_file": tokens}
         self.peer = self._host("peer", {"metadata_http": follower})
-        self.rest = Rest(self.host.services)
+        self.rest = Rest(self.host.hypervisor, self.host.services.state_dir)
         self._connect_hosts()
 
     def start(self) -> None:

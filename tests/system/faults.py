@@ -1,14 +1,19 @@
-"""What may befall processes and networks, for a moment."""
+"""What may befall processes and networks for a moment, and how to see what still works."""
 
+import errno
 import os
 import signal
+import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from lab.droplet import Droplet
 from lab.services import Service
 from lab.wait import wait_for
-from tests.system.cloud import REST_PORT, Host
+from tests.system.cloud import REST_PORT, Host, metadata
+from tests.system.stage import Stage
 
 
 @contextmanager
@@ -53,3 +58,48 @@ def partitioned(host: Host, verdict: str) -> Iterator[None]:
             diagnose=server.log_tail,
         )
         yield
+
+
+def change(stage: Stage, name: str, hostname: str = "changed") -> None:
+    """The droplet gets another hostname."""
+    droplet_id = stage.ids[name]
+    document = metadata(droplet_id) | {"hostname": hostname}
+    stage.cloud.rest.put(droplet_id, name, stage.droplets[name].mac, document)
+
+
+def changed(stage: Stage, name: str, hostname: str = "changed") -> None:
+    """It is served with that."""
+    droplet = stage.droplets[name]
+    stage.cloud.wait(
+        lambda: droplet.get("/metadata/v1/hostname").text == hostname,
+        "the change to be served",
+    )
+
+
+@contextmanager
+def watched(one: Droplet, other: Droplet) -> Iterator[list[bool]]:
+    """Whether the bridge took packets between these droplets, looked at again and again."""
+    seen: list[bool] = []
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.is_set():
+            seen.append(reaches(one, other, 0.2))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        over.set()
+        thread.join()
+
+
+def reaches(one: Droplet, other: Droplet, seconds: float = 2) -> bool:
+    """Whether the bridge takes packets between these droplets, which is no business of ours."""
+    with one.namespace.entered():
+        probe = socket.socket()
+    with probe:
+        probe.settimeout(seconds)
+        # Nobody listens there: only its host can say so.
+        return probe.connect_ex((other.addresses[0].partition("/")[0], 9)) == errno.ECONNREFUSED

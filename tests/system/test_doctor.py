@@ -90,6 +90,14 @@ ILLS = {
         (f"ovs-vsctl set Controller {BRIDGE} 'target=\"{CONTROLLER}\"'",),
         ("controller",),
     ),
+    "a second controller": Ill(
+        (f"ovs-vsctl set-controller {BRIDGE} {CONTROLLER} ptcp:6699",),
+        (
+            f"ovs-vsctl set-controller {BRIDGE} {CONTROLLER} "
+            f"-- set Controller {BRIDGE} max_backoff=1000 connection_mode=out-of-band",
+        ),
+        ("rivals", "controller", "in-band", "host-setup:max_backoff"),
+    ),
     "in-band control": Ill(
         (f"ovs-vsctl set Controller {BRIDGE} connection_mode=in-band",),
         (f"ovs-vsctl set Controller {BRIDGE} connection_mode=out-of-band",),
@@ -172,7 +180,7 @@ TOGETHER = (
     ("a MAC of chance", "flooding", "no reverse path filter", "a host that answers ARP", "no rule"),
     ("a link that is down",),
     ("no address",),
-    ("no route",),
+    ("no route", "a second controller"),
 )
 """Ills that have nothing to do with each other, at once: each look at a host takes a second."""
 
@@ -261,7 +269,7 @@ def test_a_port_in_error(patient: World) -> None:
 
 
 def test_for_people_it_says_what_why_and_how_to_mend(patient: World) -> None:
-    assert doctor(patient).stdout == f"{BRIDGE}: 16 checks, nothing wrong\n"
+    assert doctor(patient).stdout == f"{BRIDGE}: 17 checks, nothing wrong\n"
     patient.ovs.vsctl("del-fail-mode", BRIDGE)
     lines = doctor(patient).stdout.splitlines()
     assert lines == [
@@ -269,7 +277,7 @@ def test_for_people_it_says_what_why_and_how_to_mend(patient: World) -> None:
         "    why:  in standalone mode Open vSwitch drops our flows soon after it loses its "
         "controller",
         f"    mend: dropletctl host-setup --bridge {BRIDGE}",
-        f"{BRIDGE}: 16 checks, faults: 1, warnings: 0",
+        f"{BRIDGE}: 17 checks, faults: 1, warnings: 0",
     ]
     patient.services.dropletctl("host-setup", "--bridge", BRIDGE)
     healthy(patient)

@@ -5,25 +5,24 @@ noticed in .build/faults.json. Judged is that nobody got a wrong answer, that ev
 again, and, where a fault must not be noticed at all, that no request failed.
 """
 
-import errno
 import signal
 import socket
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from http import HTTPStatus
 
 import pytest
 
-from lab.droplet import Droplet
 from lab.hypervisor import BRIDGE
 from lab.services import CONTROLLER
+from ryu_apps.binding.drift import LONGEST_PAUSE
 from ryu_apps.binding.followers import LEASE
+from ryu_apps.pipeline.port_flows import PortFlows
 from tests.system.cloud import META, REST_PORT, Cloud, Host, metadata, secret
-from tests.system.faults import frozen, partition, partitioned
+from tests.system.faults import change, changed, frozen, partition, partitioned, reaches, watched
 from tests.system.outage import Outage, Witness, suffering
 from tests.system.packets import HTTP_PORT, METADATA_IP
+from tests.system.rivals import RIVAL, Rival, names, no_strangers, quarrels, rival_of
 from tests.system.soak import SECONDS as SOAK_SECONDS
 from tests.system.stage import OFPORT, Stage, plugged, replaced, settled, staged
 
@@ -164,6 +163,52 @@ def test_controller_away_while_droplets_come_and_go(stage: Stage, fault: str) ->
     unnoticed(found)
 
 
+# -- more than one controller ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def rival(stage: Stage) -> Iterator[Rival]:
+    """A second controller on the first one's host; it has no metadata server."""
+    with rival_of(stage) as made:
+        yield made
+
+
+def test_two_controllers(stage: Stage, fault: str, rival: Rival) -> None:
+    """By mistake: one port is claimed in both registries, one in the first, one in the second.
+
+    Both say so, and neither takes away what the other has; when one stops, so does the quarrel.
+    """
+    a, b, c = stage.ids
+    dpid, rest, theirs = stage.host.dpid, stage.cloud.rest, rival.rest
+    other_id = stage.ids[b] + 5000
+    theirs.put(other_id, b, stage.droplets[b].mac)
+    rest.delete(stage.ids[c])
+    theirs.put(stage.ids[c], c, stage.droplets[c].mac)
+    cast = settled(stage)
+    stage.vsctl(*plugged(c, OFPORT + 2))
+    with suffering(stage, fault, cast, a, b) as (witnesses, _):
+        stage.host.ovs.vsctl("set-controller", BRIDGE, CONTROLLER, RIVAL)
+        for side in (rest, theirs):
+            stage.cloud.wait(lambda side=side: quarrels(side, dpid), "it to be said")
+            stage.cloud.wait(lambda side=side: names(side, dpid, RIVAL), "the other to be named")
+        before = [side.switch(dpid)["drift"]["repaired"] for side in (rest, theirs)]
+        answered = witnesses[b].answers.total()
+        began = time.monotonic()
+        for name in (a, b):
+            witnesses[name].wait_for(200, 40)
+        while time.monotonic() < began + 10:
+            witnesses[a].ask_times(10)
+        seconds = time.monotonic() - began
+        after = [side.switch(dpid)["drift"]["repaired"] for side in (rest, theirs)]
+        flows = [later - earlier for earlier, later in zip(before, after, strict=True)]
+        assert max(flows) <= PortFlows.COUNT * (4 + seconds / LONGEST_PAUSE), flows
+        assert witnesses[b].answers.total() > answered
+        rival.service.kill()
+        stage.cloud.wait(lambda: not quarrels(rest, dpid), "the quarrel to be over")
+        stage.cloud.wait(lambda: no_strangers(stage), "what the other left to go")
+    assert not names(rest, dpid, RIVAL)
+
+
 # -- the metadata server --------------------------------------------------------------------------
 
 
@@ -252,22 +297,6 @@ def test_rest_slow(peer_stage: Stage, fault: str) -> None:
     unnoticed(found)
 
 
-def change(stage: Stage, name: str, hostname: str = "changed") -> None:
-    """The droplet gets another hostname."""
-    droplet_id = stage.ids[name]
-    document = metadata(droplet_id) | {"hostname": hostname}
-    stage.cloud.rest.put(droplet_id, name, stage.droplets[name].mac, document)
-
-
-def changed(stage: Stage, name: str, hostname: str = "changed") -> None:
-    """It is served with that."""
-    droplet = stage.droplets[name]
-    stage.cloud.wait(
-        lambda: droplet.get("/metadata/v1/hostname").text == hostname,
-        "the change to be served",
-    )
-
-
 # -- the switch -----------------------------------------------------------------------------------
 
 
@@ -294,35 +323,6 @@ def test_ovsdb_server_restarted(stage: Stage, fault: str) -> None:
             witnesses[a].wait_for(200, 4)
     if all(forwards):
         unnoticed(found)
-
-
-@contextmanager
-def watched(one: Droplet, other: Droplet) -> Iterator[list[bool]]:
-    """Whether the bridge took packets between these droplets, looked at again and again."""
-    seen: list[bool] = []
-    over = threading.Event()
-
-    def look() -> None:
-        while not over.is_set():
-            seen.append(reaches(one, other, 0.2))
-
-    thread = threading.Thread(target=look)
-    thread.start()
-    try:
-        yield seen
-    finally:
-        over.set()
-        thread.join()
-
-
-def reaches(one: Droplet, other: Droplet, seconds: float = 2) -> bool:
-    """Whether the bridge takes packets between these droplets, which is no business of ours."""
-    with one.namespace.entered():
-        probe = socket.socket()
-    with probe:
-        probe.settimeout(seconds)
-        # Nobody listens there: only its host can say so.
-        return probe.connect_ex((other.addresses[0].partition("/")[0], 9)) == errno.ECONNREFUSED
 
 
 def test_bridge_made_again(rough_stage: Stage, fault: str) -> None:

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from ryu_apps.binding.bridge import Bridge
+from ryu_apps.binding.drift import Mend
 from ryu_apps.binding.fleet import Claims, Fleet
 from ryu_apps.binding.transaction import Transaction
-from ryu_apps.pipeline.layout import BridgeSettings
+from ryu_apps.pipeline.layout import SHARED_OFPORT, BridgeSettings, CookieMark
 from tests.world.codec import CODEC
 from tests.world.switch import (
     Appeared,
@@ -26,6 +27,8 @@ from tests.world.switch import (
     ReferenceSwitch,
     Refused,
     Stage,
+    Tell,
+    Told,
     Vanished,
 )
 
@@ -73,6 +76,9 @@ class SimulatedController:
         # What mends an inherited switch, and the ports to be looked at after it; None: that is all.
         self._mending: dict[int, _Work] = {}
         self._newcomers: dict[int, deque[int | None]] = {}
+        self._looking: dict[int, Mend] = {}
+        # How much of what others did has been found out and mended, by switch.
+        self.mended: dict[int, int] = {}
         self._number = 0
 
     # -- connections -----------------------------------------------------------------------------
@@ -92,6 +98,7 @@ class SimulatedController:
             return
         self._wires.pop(dpid).disconnect()
         del self._inboxes[dpid]
+        self._looking.pop(dpid, None)
         self.bridges.pop(dpid, None)
         switch = self.fleet.switches[dpid]
         self.fleet.disconnected(switch)
@@ -172,6 +179,8 @@ class SimulatedController:
                 self._transactions[number].refusals[ofport] = "OFPFMFC_TABLE_FULL"
             case Fenced(number):
                 self._go_on(dpid, number)
+            case Told() as told:
+                self._compare(dpid, told)
             case Proof(asked_at):
                 for server in self._switch(dpid).followers.forget(asked_at):
                     self._forget(dpid, server)
@@ -191,6 +200,29 @@ class SimulatedController:
         """Servers are forgotten only where the switch was connected all the time they counted."""
         if self._switch(dpid).followers.lapsed(now):
             self._wires[dpid].send(Proof(now))
+
+    def inspect(self, dpid: int, mend: Mend) -> None:
+        """The session begins to look whether its flows are there; one look at a time.
+
+        Not before it has taken the switch over.
+        """
+        if dpid not in self._looking and not self._newcomers[dpid]:
+            self._looking[dpid] = mend
+            self.bridges[dpid].begin_check()
+            self._wires[dpid].send(Tell())
+
+    def _compare(self, dpid: int, told: Told) -> None:
+        bridge, mend = self.bridges[dpid], self._looking.pop(dpid)
+        found: dict[int, dict[int, set[object]]] = {}
+        for flow in told.flows:
+            ofport, _ = CookieMark.owner(flow.cookie)
+            of_port = found.setdefault(ofport, {})
+            of_port.setdefault(flow.cookie, set()).add(CODEC.image(flow))
+        moved = bridge.moved
+        ofports = {*bridge.ofports, SHARED_OFPORT, *found}
+        wrong = [bridge.check(ofport, found.get(ofport, {}), mend) for ofport in sorted(ofports)]
+        if not moved and not any(wrong):
+            self.mended[dpid] = told.meddled
 
     def look_at_leases(self, dpid: int, now: float) -> None:
         """The session wakes because somebody acknowledged, or to see whose lease is over."""

@@ -62,7 +62,15 @@ class Proof:
     asked_at: float
 
 
-News = Appeared | Changed | Vanished | Refused | Fenced | Proof
+@dataclass(frozen=True)
+class Told:
+    """The answer to `Tell`: our flows, and how often others had changed any until then."""
+
+    flows: frozenset[Flow]
+    meddled: int
+
+
+News = Appeared | Changed | Vanished | Refused | Fenced | Proof | Told
 
 
 @dataclass(frozen=True)
@@ -101,14 +109,20 @@ class Fence:
     number: int
 
 
-Message = Stage | Commit | Discard | Flush | Fence | Proof
+@dataclass(frozen=True)
+class Tell:
+    """Which flows of ours are there?"""
+
+
+Message = Stage | Commit | Discard | Flush | Fence | Proof | Tell
 
 
 class ReferenceSwitch:
     """One switch with its ports, flows and conntrack zones.
 
     `refused` holds the ofports whose flows it refuses (0: the shared ones), as they are added to a
-    bundle or, if `at_commit`, as it is committed. `zones` maps each ct zone to the cookies under
+    bundle or, if `at_commit`, as it is committed. `meddled` counts what others did to flows of
+    ours. `zones` maps each ct zone to the cookies under
     which its entries were made.
     """
 
@@ -120,6 +134,7 @@ class ReferenceSwitch:
         self.zones: dict[int, set[int]] = {}
         self.refused: set[int] = set()
         self.at_commit = False
+        self.meddled = 0
         self.connected = False
         self.to_controller: deque[News] = deque()
         self._received: deque[Message] = deque()
@@ -141,6 +156,26 @@ class ReferenceSwitch:
         """Give a port another MAC address."""
         self.ports[ofport] = replace(self.ports[ofport], mac=mac)
         self._tell(Changed(self.ports[ofport]))
+
+    def meddle(self, ofport: int, kind: str) -> None:
+        """Somebody else deletes, changes or adds flows under cookies of ours of this ofport.
+
+        Nothing that is added opens a port: who opens one behind the controller's back may break
+        any promise.
+        """
+        own = sorted(
+            (flow for flow in self.ours() if CookieMark.owner(flow.cookie)[0] == ofport), key=repr
+        )
+        for flow in own[:2]:
+            if kind == "delete":
+                del self.flows[flow.key]
+            elif kind == "change":
+                self.flows[flow.key] = replace(flow, actions=())
+            else:
+                cookie = flow.cookie if kind == "surplus" else flow.cookie ^ 4
+                stray = replace(flow, priority=flow.priority + 7, cookie=cookie, actions=())
+                self.flows[stray.key] = stray
+        self.meddled += bool(own)
 
     def restart(self) -> None:
         """Open vSwitch restarts: no flow, no connection to a controller; conntrack may stay."""
@@ -188,6 +223,8 @@ class ReferenceSwitch:
                 self._tell(Fenced(number))
             case Proof() as proof:
                 self._tell(proof)
+            case Tell():
+                self._tell(Told(frozenset(self.ours()), self.meddled))
         self._fill_zones()
 
     def _taken(self, number: int, transaction: Transaction) -> Transaction:

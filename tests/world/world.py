@@ -8,6 +8,7 @@ from collections import defaultdict
 from functools import cache
 from ipaddress import IPv4Network
 
+from ryu_apps.binding.drift import Mend
 from ryu_apps.binding.followers import LEASE
 from ryu_apps.binding.views import PortState
 from ryu_apps.openflow.actions import Output
@@ -146,6 +147,19 @@ class World:
         if self._in_charge(dpid):
             self.controller.look_at_leases(dpid, self.now)
 
+    def meddle(self, dpid: int, ofport: int, kind: str) -> None:
+        """Somebody else changes flows of ours; the controller may get to know, or have to look."""
+        self.switches[dpid].meddle(ofport, kind)
+
+    def inspect(self, dpid: int, mend: Mend) -> None:
+        """The controller begins to look whether its flows are as they should be."""
+        if self._in_charge(dpid):
+            self.controller.inspect(dpid, mend)
+
+    def _is_whole(self, dpid: int) -> bool:
+        """Whether the controller has found out and mended all that others did."""
+        return self.controller.mended.get(dpid, 0) >= self.switches[dpid].meddled
+
     def _in_charge(self, dpid: int) -> bool:
         return self.controller is not None and self.controller.taken_over(dpid)
 
@@ -272,7 +286,7 @@ class World:
             self._check_zones(switch)
             assert switch.flows.get(FOREIGN.key) == FOREIGN, "a flow of somebody else was touched"
             quiet = switch.connected and self._in_charge(dpid)
-            if quiet and not self.controller.has_work(dpid):
+            if quiet and not self.controller.has_work(dpid) and self._is_whole(dpid):
                 self._check_quiet(dpid, switch)
 
     def _check_identity(self, dpid: int, switch: ReferenceSwitch) -> None:
@@ -346,11 +360,15 @@ class World:
         """One round of deliveries; whether anything is left to do after it."""
         for dpid in self.switches:
             self.catch_up(dpid)
+            if not self._is_whole(dpid):
+                self.inspect(dpid, Mend.ALL)
         for server in self.servers:
             self.follow(server)
         self.now += LEASE / 4
         return any(
-            self.controller.has_work(dpid) or self.controller.bridges[dpid].awaits_acknowledgement
+            self.controller.has_work(dpid)
+            or self.controller.bridges[dpid].awaits_acknowledgement
+            or not self._is_whole(dpid)
             for dpid in self.switches
         ) or any(server.stream is None or not server.following.in_sync for server in self.servers)
 
@@ -398,6 +416,10 @@ class World:
             for server in (server for server in self.servers if server.dpid == dpid):
                 answered = server.answers(address, self.now)
                 assert answered == (claim.droplet_id if served else None), f"{port}: {answered}"
+        wanted = {
+            flow for flows in self.controller.bridges[dpid].port_flows() for flow in flows.flows()
+        }
+        assert switch.ours() == wanted | _shared_flows(dpid, meta), "not the flows it should have"
         known = {view.ofport for view in feed.ports()}
         assert known == {p.ofport for p in switch.ports.values() if p.name != META}, known
 

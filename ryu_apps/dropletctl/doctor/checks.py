@@ -11,6 +11,7 @@ from typing import Any
 
 from ryu_apps.dropletctl.doctor.values import Facts, Finding, Weight
 from ryu_apps.dropletctl.host.values import Step
+from ryu_apps.pipeline.layout import Pipeline
 
 _OLDEST = (2, 10)
 """The first Open vSwitch that has all of it in both datapaths: ct with nat, bundles, meters."""
@@ -97,6 +98,18 @@ def _controller_connection(facts: Facts) -> Iterator[Finding]:
                 "new droplets get no flows; those that are served stay so",
                 "is ryu-manager running, and is this where it listens for OpenFlow?",
             )
+
+
+def _rivals(facts: Facts) -> Iterator[Finding]:
+    bridge, targets = facts.wanted.bridge, sorted(one.target for one in facts.ovs.controllers)
+    if len(targets) > 1 and facts.settings.pipeline is Pipeline.STANDALONE:
+        yield _warning(
+            "rivals",
+            f"{bridge} has {len(targets)} controllers: {', '.join(targets)}",
+            "two of this kind undo each other's flows, and ports are opened without asking the "
+            "other's metadata server",
+            f"ovs-vsctl set-controller {bridge} TARGET, the right one alone",
+        )
 
 
 def _in_band(facts: Facts) -> Iterator[Finding]:
@@ -335,6 +348,13 @@ def _switch(facts: Facts) -> Iterator[Finding]:
             "its flows are not what they should be",
             "mend the reason; the switch is looked at again when it reconnects",
         )
+    elif switch["reason"]:
+        yield _fault(
+            "switch",
+            f"switch {facts.dpid}: {switch['reason']}",
+            "droplets may be without flows in between",
+            "find it: ovs-vsctl get-controller, and the log of ovs-vswitchd",
+        )
     for warning in switch["warnings"]:
         yield _warning("switch", warning, "the controller says so of this switch")
 
@@ -357,6 +377,7 @@ CHECKS: Mapping[str, Check] = {
     "datapath": _datapath,
     "protocols": _protocols,
     "controller": _controller_connection,
+    "rivals": _rivals,
     "in-band": _in_band,
     "zones": _zones,
     "host-setup": _host_setup,

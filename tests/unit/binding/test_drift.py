@@ -6,7 +6,9 @@ import pytest
 
 from ryu_apps.binding.drift import (
     COUNT_EVERY,
+    FIRST_YIELD,
     LONGEST_PAUSE,
+    LONGEST_YIELD,
     MANY,
     QUARREL,
     READ_EVERY,
@@ -15,6 +17,7 @@ from ryu_apps.binding.drift import (
     Check,
     DriftView,
     Look,
+    Mend,
     Repairs,
     Watch,
 )
@@ -80,35 +83,68 @@ class TestWatch:
         assert watch.wait(T + 29) == 1
         assert watch.due(T + 30) == Check(Look.ALL)
 
+    def test_all_is_read_back_when_that_was_asked_for(self):
+        watch = Watch(T)
+        watch.read_at(T + 1)
+        assert watch.due(T + 0.9) is None
+        assert watch.due(T + 1) == Check(Look.ALL)
+
 
 class TestRepairs:
     def test_a_repair_now_and_then_is_no_quarrel(self):
         repairs = Repairs()
         for n in range(50):
             now = T + n * WINDOW
-            assert repairs.may_repair(now)
+            assert repairs.may(now) is Mend.ALL
             repairs.note(8, "deleted", now, 1.7e9)
         assert not repairs.contested(now)
         assert repairs.view() == DriftView(400, "deleted", 1.7e9)
 
-    def test_a_quarrel_is_said_and_its_repairs_are_ever_rarer(self):
-        repairs, now, rounds = Repairs(), T, []
-        while now < T + 1800:
-            if repairs.may_repair(now):
+    def test_a_quarrel_is_said_and_others_are_left_alone_for_ever_longer(self):
+        """Somebody undoes everything at once, for an hour."""
+        repairs, now = Repairs(), T
+        rounds: dict[Mend, list[float]] = {Mend.MISSING: [], Mend.ALL: []}
+        while now < T + 3600:
+            if (mend := repairs.may(now)) is not Mend.NOTHING:
                 repairs.note(1, "changed", now, 1.7e9)
-                rounds.append(now)
+                rounds[mend].append(now)
             now += 0.5
-        assert "another controller or tool changes our flows" in repairs.complaint(now)
-        assert rounds[QUARREL - 1] - T < WINDOW, "the first ones come at once"
-        pauses = [b - a for a, b in pairwise(rounds)]
-        assert max(pauses) <= LONGEST_PAUSE + 1
-        assert len(rounds) < QUARREL + 6 + 1800 / LONGEST_PAUSE
+            assert ("another controller" in (repairs.complaint(now) or "")) == (now > T + 2)
+        assert rounds[Mend.ALL][QUARREL - 1] - T < WINDOW, "the first ones come at once"
+        tries = rounds[Mend.ALL][QUARREL::2]
+        assert tries[0] - T >= FIRST_YIELD
+        assert [b - a for a, b in pairwise(tries)][-1] == pytest.approx(LONGEST_YIELD, abs=2)
+        everything = sorted([*rounds[Mend.MISSING], *rounds[Mend.ALL]])
+        assert max(b - a for a, b in pairwise(everything)) <= LONGEST_PAUSE + 1
+        assert len(everything) < 3600 / LONGEST_PAUSE + 8 * len(tries)
 
-    def test_a_quarrel_that_is_over_is_forgotten(self):
+    def test_a_quarrel_whose_other_side_stops_is_over_with_the_next_try(self):
+        repairs = self.quarrel()
+        assert repairs.may(T + QUARREL) is not Mend.ALL
+        again = repairs.all_at
+        assert again <= T + QUARREL + FIRST_YIELD
+        assert repairs.may(again) is Mend.ALL
+        repairs.note(8, "too many", again, 1.7e9)
+        assert repairs.may(again + 1) is Mend.ALL
+        assert repairs.complaint(again + WINDOW) is None
+
+    def test_one_who_undoes_it_again_is_left_alone_for_longer(self):
+        repairs = self.quarrel()
+        again = repairs.all_at
+        repairs.note(8, "too many", again, 1.7e9)
+        repairs.note(8, "too many", again + 0.5, 1.7e9)
+        assert repairs.all_at == again + 0.5 + 2 * FIRST_YIELD
+
+    def test_one_who_is_known_to_have_gone_is_forgotten(self):
+        repairs = self.quarrel()
+        repairs.rival_left(T + QUARREL)
+        assert repairs.may(T + QUARREL) is Mend.ALL
+        assert repairs.complaint(T + QUARREL) is None
+
+    @staticmethod
+    def quarrel() -> Repairs:
         repairs = Repairs()
         for n in range(QUARREL):
             repairs.note(1, "changed", T + n, 1.7e9)
         assert repairs.contested(T + QUARREL)
-        assert not repairs.may_repair(T + QUARREL)
-        assert repairs.complaint(T + QUARREL + 2 * WINDOW) is None
-        assert repairs.may_repair(T + QUARREL + 2 * WINDOW)
+        return repairs

@@ -302,6 +302,18 @@ def test_a_server_that_counts_on_the_switch_s_absence_is_waited_for_when_it_is_b
     assert opened_for(world) == {2}
 
 
+def test_a_port_that_was_refused_new_flows_changes_hands_all_the_same(world: World):
+    """The next droplet was registered while the switch was about to refuse the last one's MAC."""
+    world.switches[1].refused = {1}
+    world.register("tap1", 1, mac=OTHER_MAC)
+    world.take_registrations(1)
+    world.replace(1, 2, mac=MAC)
+    carry_out(world)
+    assert opened_for(world) == set()
+    hear(world, *world.servers)
+    assert world.servers[0].answers(ADDRESS, world.now) != 1
+
+
 def test_a_controller_that_stood_still_waits_anew_before_it_opens_anything(world: World):
     """Open vSwitch has given it up meanwhile, which the server counts on, and it does not know."""
     alone, other, _ = world.servers

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from ryu_apps.binding.drift import Mend
 from ryu_apps.binding.images import Installed
 from ryu_apps.binding.transaction import Transaction
 from ryu_apps.binding.views import PortState
@@ -131,9 +132,54 @@ def test_a_port_that_was_moving_when_it_was_asked_about_tells_nothing(serving: D
 
 def test_what_may_not_be_mended_yet_is_only_counted(serving: DrivenBridge):
     for ofport, flows in ((1, flows_of(1, 8)), (1, ()), (3, flows_of(3, 9)), (SHARED_OFPORT, ())):
-        assert serving.bridge.check(ofport, found(*flows), repair=False)
+        assert serving.bridge.check(ofport, found(*flows), Mend.NOTHING)
     assert serving.bridge.take() is None
     assert serving.state(1) == (PortState.SERVING, 7)
+
+
+class TestWhileOthersAreLeftAlone:
+    """In a quarrel nothing of others is taken away, and what they took away comes back."""
+
+    def missing(self, driven: DrivenBridge, ofport: int, *flows: Flow) -> Transaction | None:
+        driven.bridge.begin_check()
+        assert driven.bridge.check(ofport, found(*flows), Mend.MISSING)
+        return driven.bridge.take()
+
+    def test_a_binding_gets_back_what_it_lacks_and_no_more(self, serving: DrivenBridge):
+        flows, extra = flows_of(1, 7), replace(flows_of(1, 7)[0], priority=5000)
+        assert self.missing(serving, 1, *flows, *flows_of(1, 8)) is None
+        assert self.missing(serving, 1, *flows, extra) is None
+        mend = self.missing(serving, 1, *flows[1:], extra, *flows_of(1, 8))
+        assert mend == Transaction(add=flows[:1], ofports=(1,))
+        assert serving.done(mend) is None
+        assert serving.state(1) == (PortState.SERVING, 7)
+
+    def test_shared_flows_likewise(self, serving: DrivenBridge):
+        shared = serving.shared()
+        stray = replace(shared[0], cookie=cookie_of(0, 5), priority=9)
+        assert self.missing(serving, SHARED_OFPORT, *shared, stray) is None
+        mend = self.missing(serving, SHARED_OFPORT, *shared[1:], stray)
+        assert mend == Transaction(add=shared[:1], ofports=(SHARED_OFPORT,))
+
+    @pytest.mark.parametrize("port", [None, tap(3, "uplink")], ids=["no port", "nobody's port"])
+    def test_where_nobody_belongs_they_stay(self, serving: DrivenBridge, port: object):
+        if port is not None:
+            serving.settle(serving.appeared(port))
+        assert self.missing(serving, 3, *flows_of(3, 9)) is None
+
+    def test_they_go_before_somebody_comes_there(self, serving: DrivenBridge):
+        serving.settle(serving.appeared(tap(3)))
+        assert self.missing(serving, 3, *flows_of(3, 9)) is None
+        serving.register("tap3", 8)
+        closing = serving.news("tap3")
+        assert closing == Transaction((cookie_of(3, 9),), (), (3,), (3,))
+        serving.settle(closing)
+        assert serving.state(3) == (PortState.SERVING, 8)
+
+    def test_they_go_with_whoever_goes(self, serving: DrivenBridge):
+        assert self.missing(serving, 1, *flows_of(1, 7), *flows_of(1, 8)) is None
+        closing = serving.vanished(1)
+        assert set(closing.delete_cookies) == {cookie_of(1, 7), cookie_of(1, 8)}
 
 
 def test_a_refused_repair_leaves_the_port_as_it_was_and_is_tried_again(serving: DrivenBridge):

@@ -23,7 +23,7 @@ from ryu_apps.dropletctl.doctor.values import (
 )
 from ryu_apps.dropletctl.host.values import Wanted
 from ryu_apps.openflow.target import on_this_host
-from ryu_apps.pipeline.layout import BridgeSettings
+from ryu_apps.pipeline.layout import BridgeSettings, Pipeline
 
 DPID = "000000000000002a"
 SWITCH: Switch = {
@@ -72,6 +72,16 @@ ILLS = {
     "registry": (controller(reasons=("the disk is full",)), "registry", "the disk is full"),
     "refused": (switch(state="refused", reason="it clashes"), "switch", "refused: it clashes"),
     "warned": (switch(warnings=["no meters"]), "switch", "no meters"),
+    "quarrel": (
+        switch(reason="another controller or tool changes our flows"),
+        "switch",
+        "another controller or tool changes our flows",
+    ),
+    "rivals": (
+        ovs(controllers=(*HEALTHY.ovs.controllers, ControllerRow("ssl:c:6653", True, True, False))),
+        "rivals",
+        "br0 has 2 controllers: ssl:c:6653, tcp:127.0.0.1:6653",
+    ),
     "unknown": (controller(switch=None), "switch", f"does not know switch {DPID}"),
     "gone": (switch(connected=False), "switch", f"does not know switch {DPID}"),
     "other bridge": (server(dpid="00000000000000ff"), "server", "serves 00000000000000ff"),
@@ -110,6 +120,12 @@ def test_it_is_named_and_nothing_else(facts: Facts, check: str, words: str) -> N
     (finding,) = diagnose(facts)
     assert finding.check == check
     assert words in finding.what
+
+
+def test_a_bridge_whose_pipeline_is_another_s_may_have_two_controllers() -> None:
+    embedded = BridgeSettings(pipeline=Pipeline.EMBEDDED)
+    two = ovs(controllers=HEALTHY.ovs.controllers * 2)
+    assert diagnose(replace(two, settings=embedded)) == []
 
 
 def test_routes_that_are_no_clash() -> None:

@@ -30,7 +30,7 @@ def test_a_session_overrun_by_news_ends_its_connection(monkeypatch: pytest.Monke
     settings = BridgeSettings(addressing=Addressing(IPv4Network("100.127.0.0/24"), 0))
     fleet = Fleet({}, lambda _: settings, 1, lambda _: ())
     datapath = Datapath()
-    made = Session(datapath, fleet.switch(1, 0.0), fleet, lambda dpids, name: None, 0.0)
+    made = Session(datapath, fleet.switch(1, 0.0), fleet, lambda dpids, name: None, 0.0, print)
     try:
         for _ in range(3):
             made.deliver(Acknowledged())
