@@ -68,7 +68,7 @@ def lines(environ: Environ, *, max_bytes: int, max_line: int, seconds: float) ->
     rest = b""
     for piece in pieces(environ, max_bytes=max_bytes, seconds=seconds):
         *whole, rest = (rest + piece).split(b"\n")
-        if any(len(line) > max_line for line in (*whole, rest)):
+        if max(map(len, (*whole, rest))) > max_line:
             raise Problem(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a line is longer than {max_line} bytes"
             )

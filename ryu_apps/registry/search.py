@@ -4,7 +4,7 @@ The same words are in every store's index, so what is found does not depend on t
 case, one a line: a text that is looked for cannot reach over the end of one.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import Any
 
 from ryu_apps.registry.droplet import Droplet
@@ -23,18 +23,18 @@ def words(droplet: Droplet) -> str:
     found = [str(droplet.droplet_id), droplet.hostname]
     for port in droplet.ports:
         found += (port.name, port.mac)
-    found += _addresses(droplet.metadata)
+    _add_addresses(droplet.metadata, found)
     return "\n".join(found).lower()
 
 
-def _addresses(value: Any) -> Iterator[str]:
-    """Every address that metadata names, wherever in it."""
+def _add_addresses(value: dict[str, Any] | list[Any], found: list[str]) -> None:
+    """Add every address that metadata names, wherever in it."""
+    inner: Iterable[Any] = value
     if isinstance(value, dict):
         address = value.get("ip_address")
         if isinstance(address, str):
-            yield address
-        for inner in value.values():
-            yield from _addresses(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _addresses(inner)
+            found.append(address)
+        inner = value.values()
+    for each in inner:
+        if isinstance(each, (dict, list)):
+            _add_addresses(each, found)
