@@ -1,7 +1,9 @@
 """The OpenAPI description is valid, tells each call and no other; real answers have its shapes."""
 
+import copy
 import json
 import re
+from pathlib import Path
 
 import jsonschema
 import pytest
@@ -9,6 +11,7 @@ from openapi_spec_validator import validate
 
 from ryu_apps.northbound.openapi import description
 from ryu_apps.northbound.rest import ROUTES
+from tests.http.compatible import breaks
 from tests.http.rest_harness import DPID, DPID_TEXT, RestController, droplet
 
 REPORT = {"dotty_status": "running", "ssh_info": {"port": 22, "host_keys": ["ssh-rsa AAAA"]}}
@@ -138,6 +141,97 @@ def test_events_have_the_shapes_described(controller):
         check("WatchEvent", event)
         seen.add(event["event"])
     assert seen == {"waiting", "snapshot", "port", "in-sync", "gone", "heartbeat"}
+
+
+RELEASED = json.loads((Path(__file__).parents[1] / "data" / "openapi" / "1.0.json").read_text())
+
+
+def numbers(document):
+    return [int(number) for number in document["info"]["version"].split(".")]
+
+
+def test_nothing_that_a_client_knows_is_gone_and_what_is_added_has_a_number():
+    now = json.loads(json.dumps(description()))
+    assert breaks(RELEASED, now) == []
+    assert now["openapi"].startswith("3.1.")
+    assert numbers(now)[0] == 1  # As in /v1.
+    assert (numbers(now) > numbers(RELEASED)) == (now["paths"] != RELEASED["paths"])
+
+
+def _break(place, change):
+    """The released description with one thing changed."""
+    document = copy.deepcopy(RELEASED)
+    part = document
+    for key in place:
+        part = part[key]
+    change(part)
+    return document
+
+
+SCHEMAS = ("components", "schemas")
+DROPLET = ("paths", "/v1/droplets/{droplet_id}")
+
+
+@pytest.mark.parametrize(
+    ("place", "change", "told"),
+    [
+        (("paths",), lambda x: x.pop("/v1/backup"), "GET /v1/backup: is gone"),
+        (DROPLET, lambda x: x.pop("put"), "PUT /v1/droplets/{droplet_id}: is gone"),
+        ((*DROPLET, "put", "responses"), lambda x: x.pop("201"), "201 is answered no more"),
+        ((*DROPLET, "get", "responses", "200"), lambda x: x.pop("headers"), "header ETag is gone"),
+        ((*DROPLET, "put"), lambda x: x.pop("parameters"), "parameter If-Match is gone"),
+        (("paths", "/v1/backup", "get"), lambda x: x.update(requestBody={}), "a body has to be"),
+        (
+            ("paths", "/v1/droplets", "get", "parameters", 0),
+            lambda x: x.update(required=True),
+            "parameter limit has to be given",
+        ),
+        (
+            ("paths", "/v1/droplets", "get", "parameters", 0, "schema"),
+            lambda x: x.update(maximum=10),
+            "limit: maximum is narrower",
+        ),
+        (("paths", "/healthz", "get"), lambda x: x.pop("security"), "wants a token"),
+        ((*SCHEMAS, "Switch", "properties"), lambda x: x.pop("flows"), "flows is gone"),
+        ((*SCHEMAS, "Switch", "required"), lambda x: x.remove("flows"), "flows may be absent"),
+        ((*SCHEMAS, "Port", "required"), lambda x: x.append("dpid"), "dpid has to be given"),
+        ((*SCHEMAS, "DropletId"), lambda x: x.update(type="string"), "['integer'] became"),
+        ((*SCHEMAS, "Port", "properties", "name"), lambda x: x.update(maxLength=9), "narrower"),
+        (
+            (*SCHEMAS, "Maintenance", "properties", "event", "enum"),
+            lambda x: x.remove("live_migrate"),
+            "live_migrate is gone",
+        ),
+        (
+            ("paths", "/v1/droplets", "post", "requestBody", "content"),
+            lambda x: x.pop("application/x-ndjson"),
+            "application/x-ndjson is gone",
+        ),
+        ((*SCHEMAS, "WatchEvent", "oneOf"), lambda x: x.pop(), "oneOf has fewer"),
+    ],
+)
+def test_what_a_client_would_miss_is_seen(place, change, told):
+    """As the comparison is: else that it finds nothing would tell nothing."""
+    assert any(told in line for line in breaks(RELEASED, _break(place, change)))
+    assert breaks(RELEASED, RELEASED) == []
+
+
+def test_each_query_parameter_is_described_and_nothing_else(controller):
+    """What a call takes is what it says that there is, to who asks with another."""
+    values = {"droplet_id": "7", "dpid": DPID_TEXT, "ofport": "7", "server": "meta-1"}
+    narrowed = 0
+    for path, item in description()["paths"].items():
+        described = {p["name"] for p in item.get("get", {}).get("parameters", ())}
+        described -= {"If-None-Match", "If-Match"}
+        if "get" in item and path not in ("/v1/backup", "/metrics"):
+            answer = controller.get(path.format(**values) + "?nonsense=1")
+            known = set()
+            if answer.status == 400:
+                (fault,) = answer.json["errors"]
+                known = set(fault["detail"].partition("there is ")[2].split(", "))
+                narrowed += 1
+            assert known == described, path
+    assert narrowed >= 3
 
 
 def test_the_shapes_refuse_something():
