@@ -46,7 +46,7 @@ test-vm: need-root venv network-packages ## a Debian boots as a virtual machine,
 check: venv network-packages ## the tests that take under a minute and need no root, and the style
 	@exec .venv/bin/python -m pytest -m "not root and not slow"
 
-bench: venv bench-packages ## measurements; they print figures and judge nothing
+bench: need-root venv network-packages bench-packages ## measured beside named peers, and docs/benchmarks.md anew (root); under 15 minutes
 	@exec .venv/bin/python -m bench
 
 run: need-root venv network-packages ## controller and metadata server on this host's own bridge, BRIDGE=br0 (root)

@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.many_ports import add_patch_ports
+from bench.report import Report, run_alone, version_of
 from lab.dummy_openvswitch import DummyOvs
 from lab.services import write_config
 
@@ -176,8 +177,8 @@ def _mac(n: int) -> str:
     return f"a6:a4:8e:00:{n >> 8:02x}:{n & 255:02x}"
 
 
-def measure(site: Site, rounds: int, singles: int) -> None:
-    """Print the seconds of each round, then the ratios of their medians."""
+def measure(site: Site, rounds: int, singles: int, report: Report) -> None:
+    """Print the seconds of each round, then report the ratios of their medians."""
     print(f"{'round':>6} {'connect':>8} {'unchanged':>10} {'bundle':>8} {'one by one':>11}  flows")
     figures: list[tuple[float, float, float, float]] = []
     for count in range(rounds):
@@ -198,29 +199,32 @@ def measure(site: Site, rounds: int, singles: int) -> None:
         print(f"{count + 1:6} {row}  {total}", flush=True)
     medians = (statistics.median(column) for column in zip(*figures, strict=True))
     fresh, unchanged, bundle, each = medians
-    print(f"connect / ovs-ofctl --bundle add-flows: {fresh / bundle:.2f} x (goal: at most 1.0)")
-    print(f"one ovs-ofctl add-flow a flow / connect: {each / fresh:.0f} x (goal: at least 300)")
-    print(f"unchanged / connect: {unchanged / fresh:.2f} x (goal: below 1)")
-    print(f"({singles} single add-flow measured, scaled to {total} flows)")
+    report.goal("connect / ovs-ofctl --bundle add-flows", fresh / bundle, 1.0)
+    scaled = f"{singles} single ones measured, scaled to {total} flows"
+    report.goal("one ovs-ofctl add-flow a flow / connect", each / fresh, 300, ">=", note=scaled)
+    report.goal("reconnect with nothing changed / connect", unchanged / fresh, 1.0)
+    report.figure("connect to in sync", fresh, "s", f"{site.droplets} droplets, {total} flows")
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main(arguments: list[str] | None = None) -> Report:
     """Parse options and measure."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--droplets", type=int, default=10000)
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--singles", type=int, default=500)
     chosen = options.parse_args(arguments)
+    report = Report("connect", "Connect to in-sync")
+    report.peer("ovs-ofctl", version_of("ovs-ofctl", "--version"))
     with DummyOvs() as ovs:
         site = Site(ovs, chosen.droplets)
-        print(f"\nConnect to in-sync, one bridge, {chosen.droplets} droplets", flush=True)
         site.make_bridge()
         with site.controller():
             site.wait_until_listening()
             site.register()
         site.point_at_controller()
-        measure(site, chosen.rounds, chosen.singles)
+        measure(site, chosen.rounds, chosen.singles, report)
+    return report
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_alone(main()))

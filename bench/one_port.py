@@ -14,6 +14,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 
+from bench.report import Report, percentile, run_alone, version_of
 from lab.droplet import Droplet
 from lab.hypervisor import BRIDGE, Hypervisor
 from lab.lab import Lab
@@ -130,17 +131,18 @@ def _ask(connection: socket.socket) -> bytes:
         connection.close()
 
 
-def _told(name: str, seconds: Sequence[float]) -> None:
-    ordered = sorted(seconds)
-    p99 = ordered[int(len(ordered) * 0.99) - 1]
-    print(f"{name:<40} p50 {statistics.median(ordered) * 1e3:8.1f} ms   p99 {p99 * 1e3:8.1f} ms")
+def _told(report: Report, name: str, seconds: Sequence[float]) -> None:
+    report.figure(f"{name}, p50", statistics.median(seconds) * 1e3, "ms")
+    report.figure(f"{name}, p99", percentile(seconds, 99) * 1e3, "ms")
 
 
-def main(arguments: list[str]) -> None:
-    """Take the samples and print both, and their ratio."""
+def main(arguments: list[str]) -> Report:
+    """Take the samples and report both, and their ratio."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--samples", type=int, default=100)
     options = parser.parse_args(arguments)
+    report = Report("one_port", "One port")
+    report.peer("ovs-ofctl", version_of("ovs-ofctl", "--version"))
     with Lab() as lab:
         host = Host(lab)
         ours: list[float] = []
@@ -157,14 +159,15 @@ def main(arguments: list[str]) -> None:
                 f"cookie={0x6D64 << 48 | OFPORT << 32 | DROPLET_ID:#x}/-1",
             )
             peers.append(host.peer())
-    print(f"\nFrom `ovs-vsctl add-port` to the first answer, {options.samples} times each")
-    _told("this project, registered beforehand", ours)
-    _told(f"{len(host.flows)} x ovs-ofctl add-flow", peers)
+    _told(report, "add-port to the first answer", ours)
+    _told(report, f"the same by {len(host.flows)} x ovs-ofctl add-flow", peers)
     ratio = statistics.median(ours) / statistics.median(peers)
-    print(f"ratio of p50: {ratio:.2f} (goal: 0.2)")
+    sampled = f"{options.samples} times each"
+    report.goal("add-port to 200, p50 / ovs-ofctl add-flow in turn", ratio, 0.2, note=sampled)
+    return report
 
 
 if __name__ == "__main__":
     import sys
 
-    main(sys.argv[1:])
+    sys.exit(run_alone(main(sys.argv[1:])))

@@ -24,6 +24,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.report import Report, run_alone
 from ryu_apps.registry import jsontext
 from ryu_apps.registry.droplet import Droplet, read_droplet
 from ryu_apps.registry.search import words
@@ -182,7 +183,9 @@ def rows_of(file: Path) -> Rows:
         return Rows.of([read_droplet(jsontext.parse(line)) for line in lines])
 
 
-def measure_import(controller: Controller, file: Path, folder: Path, droplets: int) -> None:
+def measure_import(
+    controller: Controller, file: Path, folder: Path, droplets: int, report: Report
+) -> None:
     """An import beside an insert of the same rows in one transaction."""
     rows = rows_of(file)
     with bare(folder / "bare.db") as peer:
@@ -192,23 +195,19 @@ def measure_import(controller: Controller, file: Path, folder: Path, droplets: i
     del rows
     with controller.running():
         taken = controller.put_all(file)
-    ratio = taken / reference
-    print(
-        f"\nimport of {droplets} droplets of {_DOCUMENT} B: {taken:.1f} s; bare sqlite3 "
-        f"{reference:.1f} s: {_verdict(ratio, '<=', 4)}"
-    )
+    size = f"{droplets} droplets of {_DOCUMENT} B"
+    report.goal("import / bare sqlite3 in one transaction", taken / reference, 4, note=size)
+    report.figure("import", taken, "s", size)
 
 
-def measure_start(controller: Controller, droplets: int) -> None:
+def measure_start(controller: Controller, droplets: int, report: Report) -> None:
     """Starting with what was imported, and the memory for it."""
     with controller.running() as seconds:
-        print(
-            f"start with {droplets} droplets: {seconds:.2f} s to ready "
-            f"({_met(seconds <= 3)}: <= 3 s), {controller.memory():.0f} MiB resident"
-        )
+        report.goal(f"start with {droplets} droplets", seconds, 3, unit="s")
+        report.figure("memory with them", controller.memory(), "MiB", "resident")
 
 
-def measure_puts(controller: Controller, folder: Path, seconds: float) -> None:
+def measure_puts(controller: Controller, folder: Path, seconds: float, report: Report) -> None:
     """Durable writes a second, on one connection and on eight, beside commits of the same rows."""
     print("\nsingle durable PUTs a second, taken in turn with bare sqlite3 commits")
     with controller.running(), bare(folder / "commits.db") as peer:
@@ -219,10 +218,8 @@ def measure_puts(controller: Controller, folder: Path, seconds: float) -> None:
                 for _ in range(3)
             ]
             reference, rate = (statistics.median(each) for each in zip(*rounds, strict=True))
-            print(
-                f"  {connections} connection(s): {rate:.0f}/s; sqlite3 {reference:.0f}/s: "
-                f"{_verdict(rate / reference, '>=', 0.5)}"
-            )
+            name = f"durable PUTs a second on {connections} / bare sqlite3 commits"
+            report.goal(name, rate / reference, 0.5, ">=", note=f"{rate:.0f} a second")
 
 
 def commits(peer: sqlite3.Connection, seconds: float) -> float:
@@ -263,7 +260,7 @@ def puts(
     return sum(counts) / (time.perf_counter() - began)
 
 
-def measure_reads(controller: Controller, droplets: int) -> None:
+def measure_reads(controller: Controller, droplets: int, report: Report) -> None:
     """The median of reads of one droplet and of a page, among so many."""
     chance = random.Random(1)
     paths = {
@@ -273,7 +270,6 @@ def measure_reads(controller: Controller, droplets: int) -> None:
     }
     with controller.running(), closing(controller.connection()) as connection:
         headers = controller.headers()
-        told = []
         for name, path in paths.items():
             times = []
             for _ in range(300):
@@ -281,31 +277,22 @@ def measure_reads(controller: Controller, droplets: int) -> None:
                 connection.request("GET", path(), headers=headers)
                 connection.getresponse().read()
                 times.append(time.perf_counter() - began)
-            told.append(f"{name} {statistics.median(times) * 1000:.2f} ms")
-        print(f"  {droplets:7} droplets: {', '.join(told)}")
+            report.figure(f"{name} of {droplets} droplets", statistics.median(times) * 1000, "ms")
 
 
-def _verdict(ratio: float, relation: str, goal: float) -> str:
-    met = ratio <= goal if relation == "<=" else ratio >= goal
-    return f"{ratio:.2f} x ({_met(met)}: {relation} {goal} x)"
-
-
-def _met(met: bool) -> str:
-    return "met" if met else "not met"
-
-
-def main(arguments: list[str] | None = None) -> None:
-    """Measure and print."""
+def main(arguments: list[str] | None = None) -> Report:
+    """Measure and report."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--droplets", type=int, default=max(_SIZES))
     parser.add_argument("--seconds", type=float, default=3)
     options = parser.parse_args(arguments)
+    report = Report("registry", "Registry")
+    report.peer("sqlite3", sqlite3.sqlite_version)
     with tempfile.TemporaryDirectory(prefix="registry-bench-", dir="/var/tmp") as name:
         folder = Path(name)
         (folder / "writes").mkdir()
-        measure_puts(Controller(folder / "writes"), folder, options.seconds)
+        measure_puts(Controller(folder / "writes"), folder, options.seconds, report)
         sizes = [size for size in _SIZES if size < options.droplets]
-        print("\nreads, medians of 300")
         for size in (*sizes, options.droplets):
             state = folder / f"state-{size}"
             state.mkdir()
@@ -315,12 +302,13 @@ def main(arguments: list[str] | None = None) -> None:
             if size in sizes:
                 with controller.running():
                     controller.put_all(file)
-                measure_reads(controller, size)
+                measure_reads(controller, size, report)
         # The greatest is imported beside its peer, and is then there for the reads and the start.
-        measure_import(controller, file, folder, options.droplets)
-        measure_reads(controller, options.droplets)
-        measure_start(controller, options.droplets)
+        measure_import(controller, file, folder, options.droplets, report)
+        measure_reads(controller, options.droplets, report)
+        measure_start(controller, options.droplets, report)
+    return report
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_alone(main()))

@@ -16,6 +16,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from bench.report import Report, package_version, run_alone
+
 BIN = Path(sys.executable).parent
 _PATIENCE = 60.0
 
@@ -124,16 +126,16 @@ def _starts(folder: Path) -> dict[str, Callable[[], float]]:
     }
 
 
-def _told(title: str, runs: Mapping[str, Sequence[float]], reference: str) -> None:
-    print(f"\n{title}")
+def _told(report: Report, what: str, runs: Mapping[str, Sequence[float]], reference: str) -> None:
     base = statistics.median(runs[reference])
     for name, seconds in runs.items():
         median = statistics.median(seconds)
-        print(f"{name:<40} {median * 1e3:8.0f} ms   {median / base:5.2f} x {reference}")
+        beside = "" if name == reference else f"{median / base:.2f} x {reference}"
+        report.figure(f"{what} {name}", median * 1e3, "ms", beside)
 
 
-def main(arguments: list[str]) -> None:
-    """Measure all and print medians, with ratios to a reference of the same run."""
+def main(arguments: list[str]) -> Report:
+    """Measure all and report medians, with ratios to a reference of the same run."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     rounds = parser.parse_args(arguments).rounds
@@ -146,9 +148,12 @@ def main(arguments: list[str]) -> None:
                 imports[name].append(timed_import(words))
             for name, start in starts.items():
                 started[name].append(start())
-    _told(f"Imports, median of {rounds}", imports, "python")
-    _told(f"To the first answer, median of {rounds}", started, "bare ryu-manager with REST")
+    report = Report("start_up", "Start-up")
+    report.peer("ryu", package_version("ryu"))
+    _told(report, "import:", imports, "python")
+    _told(report, "first answer:", started, "bare ryu-manager with REST")
+    return report
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(run_alone(main(sys.argv[1:])))

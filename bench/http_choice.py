@@ -1,10 +1,13 @@
-"""WSGI servers serving the metadata application, beside nginx returning a constant.
+"""Which WSGI server: several with the metadata application, beside nginx returning a constant.
+
+What docs/decisions/0005-wsgi-server.md was decided by, to be asked again of a new version; no part
+of `make bench`, for which see `http_servers`.
 
 Rates with wrk (32 connections, loopback) in both forms, kept-alive and one request a connection;
 the slowest of a hundred; memory. Then what rates do not tell: slow clients, a blocking request,
 large and ambiguous heads, a stop under load. Rounds are interleaved so that a busy moment of the
-machine hits all; read the ratios, not the rates. `python -m bench http_servers`, or with options
-`python -m bench.http_servers --seconds 5 --rounds 2 --workers 1 --only granian --only nginx`.
+machine hits all; read the ratios, not the rates. `python -m bench.http_choice`, with options
+`--seconds 5 --rounds 2 --workers 1 --only granian --only nginx`.
 """
 
 import argparse
@@ -310,7 +313,7 @@ def measure_manners(names: list[str]) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(prog="bench.http_servers", description=__doc__)
+    parser = argparse.ArgumentParser(prog="bench.http_choice", description=__doc__)
     parser.add_argument("--seconds", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--workers", type=int, nargs="*", default=[1, 2])

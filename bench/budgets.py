@@ -1,0 +1,12 @@
+"""The benches, in the order they run in, and the seconds each has on two quiet cores.
+
+Together under fifteen minutes (a test adds them up). A bench that takes many times its own is
+ended.
+"""
+
+BUDGETS = {
+    "one_port": 120,
+    "connect": 120,
+    "start_up": 60,
+    "registry": 240,
+}
