@@ -29,6 +29,7 @@ from ryu_apps.binding.port import (
 from ryu_apps.binding.shared import SharedFlows
 from ryu_apps.binding.steps import PortSteps
 from ryu_apps.binding.transaction import Transaction, TransactionDraft
+from ryu_apps.openflow.meter import Meter
 from ryu_apps.pipeline.addressing import MAX_OFPORT, OfportOutOfRange
 from ryu_apps.pipeline.layout import SHARED_OFPORT, BridgeSettings, MetaPort
 from ryu_apps.pipeline.port_flows import PortFlows
@@ -326,6 +327,17 @@ class Bridge:
             if mend is Mend.ALL:
                 self._advance(record)
         return NO_DIFFERENCE.and_strays(sum(map(len, found.values())))
+
+    def check_meters(self, found: Mapping[int, Meter | None]) -> int:
+        """Mend the meters of open ports that others changed; how many, of those `found`."""
+        wrong = 0
+        for ofport, record in self._records.items():
+            if record.phase is not Phase.OPEN or ofport in self._steps.moved:
+                continue
+            if self.meters.learn(ofport, found.get(ofport), there=ofport in found):
+                self._steps.begin_opening(record, record.flows)
+                wrong += 1
+        return wrong
 
     # -- what comes next on one port -------------------------------------------------------------
 

@@ -81,6 +81,14 @@ class PortMeters:
         """Whether the port has the meter it should have while it is served."""
         return self._held.get(ofport) == self._wanted(ofport)
 
+    def learn(self, ofport: int, found: Meter | None, *, there: bool) -> bool:
+        """The switch has this meter of the port's, or none; whether it should have another."""
+        if there:
+            self._held[ofport] = found
+        else:
+            self._held.pop(ofport, None)
+        return not self.right(ofport)
+
     def serve(self, ofport: int, draft: TransactionDraft) -> None:
         """Draft the meter of a port that gets flows, whatever the switch has of it."""
         wanted = self._wanted(ofport)

@@ -23,12 +23,14 @@ from ryu_apps.binding.bridge import Bridge
 from ryu_apps.binding.drift import Check, Look, Mend, Watch
 from ryu_apps.binding.fleet import Switch
 from ryu_apps.binding.images import Difference
+from ryu_apps.openflow.meter import Meter
 from ryu_apps.pipeline.layout import SHARED_OFPORT, CookieMark
 from ryu_apps.pipeline.port_flows import PortFlows
 from ryu_apps.southbound import encode
 from ryu_apps.southbound.encode import Image
 from ryu_apps.southbound.forms import Codec
-from ryu_apps.southbound.news import FlowChanges, FlowCount, FlowList
+from ryu_apps.southbound.meters import meters_request
+from ryu_apps.southbound.news import FlowChanges, FlowCount, FlowList, MeterList
 from ryu_apps.southbound.overlap import captures, shapes
 from ryu_apps.southbound.raw import ONFST_FLOW_MONITOR, expect_flows
 from ryu_apps.southbound.readback import (
@@ -42,6 +44,10 @@ LOG = logging.getLogger(__name__)
 
 # How many ports are compared before other green threads get their turn.
 _SLICE = 16
+
+# Up to so many meters are read back with each count, more with each full comparison only: Ryu takes
+# 12 us to decode one.
+_FEW_METERS = range(1, 2049)
 
 # Flows of others that are remembered, and that are told one by one.
 _FOREIGN_KEPT = 2048
@@ -64,6 +70,8 @@ class _Inquiry:
     found: dict[int, set[Image]] = field(default_factory=lambda: defaultdict(set))
     counts: dict[int, int] = field(default_factory=dict)
     ours_xid: int = 0
+    meters_xid: int = 0
+    meters: dict[int, Meter | None] = field(default_factory=dict)
 
 
 class Inspector:
@@ -122,6 +130,8 @@ class Inspector:
             return
         bridge.begin_check()
         self._inquiry = _Inquiry(check)
+        if check.look is Look.ALL or len(bridge.meters.held) in _FEW_METERS:
+            self._ask_meters()
         if check.look is Look.COUNT:
             self._ask_counts()
         elif check.look is Look.ALL:
@@ -171,6 +181,21 @@ class Inspector:
         elif sum(inquiry.counts.values()) - ours != len(self._foreign):
             self._ask_foreign()
 
+    def meters(self, bridge: Bridge, news: MeterList) -> None:
+        """A part of what was asked by `_ask_meters`."""
+        inquiry = self._inquiry
+        if inquiry is None or news.xid != inquiry.meters_xid:
+            return
+        inquiry.meters.update(news.meters)
+        now = monotonic()
+        if news.more or self._switch.repairs.may(now) is Mend.NOTHING:
+            return
+        ofport_of = self._switch.settings.cookie.metered_ofport
+        ours = {ofport_of(meter_id): meter for meter_id, meter in inquiry.meters.items()}
+        wrong = bridge.check_meters({o: m for o, m in ours.items() if o is not None})
+        if wrong:
+            self._tell(wrong, f"{wrong} meters changed", now)
+
     def flows(self, bridge: Bridge, news: FlowList) -> None:
         """A part of what was asked by `_ask_flows`."""
         inquiry = self._answered(news.xid, more=news.more)
@@ -205,6 +230,13 @@ class Inspector:
         self._datapath.set_xid(request)
         expect_flows(self._datapath, request.xid)
         self._inquiry.waiting.add(request.xid)
+        self._datapath.send_msg(request)
+
+    def _ask_meters(self) -> None:
+        """Before the flows, so that the answer comes while the inquiry goes on."""
+        request = meters_request(self._datapath)
+        self._datapath.set_xid(request)
+        self._inquiry.meters_xid = request.xid
         self._datapath.send_msg(request)
 
     def _ask_counts(self) -> None:
@@ -269,11 +301,10 @@ class Inspector:
         if total and mend is Mend.NOTHING:
             self._watch.put_off(repairs.next(now))
         elif total:
-            self._tell(total, now)
+            self._tell(total.count, total.text(), now)
 
-    def _tell(self, total: Difference, now: float) -> None:
-        reason = total.text()
-        self._switch.repairs.note(total.count, reason, now, time.time())
+    def _tell(self, count: int, reason: str, now: float) -> None:
+        self._switch.repairs.note(count, reason, now, time.time())
         LOG.warning("switch %016x: mending what others did: %s", self._switch.dpid, reason)
         complaint = self._switch.repairs.complaint(now)
         if complaint is not None:

@@ -211,6 +211,8 @@ class Session:
                     self._inspector.flows(bridge, news)
             case FlowQuestion():
                 self._reader.ask(bridge, news)
+            case MeterList():
+                self._inspector.meters(bridge, news)
             case FlowCount():
                 self._inspector.count(bridge, news)
             case LookAgain():

@@ -58,9 +58,9 @@ def flows(stage: Stage) -> list[str]:
 
 
 def meters(stage: Stage) -> list[str]:
-    """All meters."""
+    """All meters with their bands, which are on lines of their own."""
     told = stage.host.ovs.ofctl("-OOpenFlow13", "dump-meters", BRIDGE)
-    return sorted(line for line in told.splitlines() if line.startswith("meter="))
+    return sorted(" ".join(one.split()) for one in re.split(r"^(?=meter=)", told, flags=re.M)[1:])
 
 
 def durations(stage: Stage) -> dict[str, tuple[float, int]]:
@@ -166,6 +166,22 @@ def test_lost_meters_come_back_with_the_flows_that_used_them(
     stage.host.ovs.ofctl("-OOpenFlow13", "del-meters", BRIDGE)
     mended(stage, whole, since)
     assert meters(stage) == had
+    for name in list(stage.ids)[:2]:
+        probers[name].wait_for(200, 4)
+
+
+def test_a_meter_of_another_rate_becomes_what_it_was(
+    stage: Stage, probers: dict[str, Prober]
+) -> None:
+    """Nobody tells of it: it is found with the next count."""
+    since, had = entry(stage)["drift"]["repaired"], meters(stage)
+    first = re.match(r"meter=(\d+)", had[0]).group(1)
+    weak = f"meter={first} pktps burst bands=type=drop rate=3 burst_size=3"
+    stage.host.ovs.ofctl("-OOpenFlow13", "mod-meter", BRIDGE, weak)
+    assert meters(stage) != had
+    stage.cloud.wait(lambda: meters(stage) == had, "the meter to be what it was")
+    stage.cloud.wait(lambda: entry(stage)["drift"]["repaired"] > since, "the repair to be counted")
+    assert "1 meters changed" in entry(stage)["drift"]["last_reason"]
     for name in list(stage.ids)[:2]:
         probers[name].wait_for(200, 4)
 

@@ -139,6 +139,21 @@ def test_taking_over_another_rate_changes_the_meter_alone(driven):
     assert fresh.state(1) == (PortState.SERVING, 7)
 
 
+def test_a_meter_that_others_changed_or_deleted_becomes_what_it_was(driven):
+    driven.settle(opening(driven, 1))
+    driven.bridge.begin_check()
+    assert driven.bridge.check_meters({1: meter(1)}) == 0
+    assert driven.bridge.take() is None
+    for found in ({1: Meter(meter(1).meter_id, 5, 5)}, {1: None}, {}):
+        driven.bridge.begin_check()
+        assert driven.bridge.check_meters(found) == 1
+        mend = driven.bridge.take()
+        assert (mend.set_meters, mend.changes_flows) == ((meter(1),), False)
+        assert driven.bridge.check_meters(found) == 0, "asked before that"
+        driven.settle(mend)
+        assert driven.state(1) == (PortState.SERVING, 7)
+
+
 @pytest.mark.parametrize("to", [SETTINGS, UNMETERED], ids=["on", "off"])
 def test_turning_meters_on_or_off_closes_no_port(to):
     """Its connections live on: no zone is flushed, and N1 is replaced in place."""
