@@ -99,7 +99,10 @@ One file for both processes, in oslo.config's form:
     [metadata_http]
     bridge = br0
 
-A bad value stops the process with the option, the value and the file in its message.
+A bad value stops the process with the option, the value and the file in its message. So does an
+option that there is none, a section that is nearly one of these, and one of Ryu's options in
+`[DEFAULT]` that say where the controller is (`wsapi_port`, `ofp_tcp_listen_port` and so on)
+misspelt, or with the command line's hyphens; the message has the one that was probably meant.
 
 ## [metadata]: the controller
 

@@ -185,6 +185,12 @@ OPTIONS = [
 GROUP = "metadata"
 SERVER_GROUP = "metadata_http"
 """The metadata server's section, which it reads itself."""
+
+RYU_OPTIONS = (
+    *("wsapi_host", "wsapi_port", "ofp_listen_host", "ofp_tcp_listen_port"),
+    *("ofp_ssl_listen_port", "ctl_privkey", "ctl_cert", "ca_certs"),
+)
+"""Ryu's options in [DEFAULT] that say where this controller is to be found, and by what."""
 _BRIDGE_SECTION = re.compile(r"bridge:([0-9a-f]{16})")
 
 
@@ -224,6 +230,7 @@ def read_settings(conf: cfg.ConfigOpts) -> Settings:
     conf.register_opts(OPTIONS, GROUP)
     written = _written(conf)
     _require_sections(conf, written)
+    _require_defaults(conf, written)
     _require_known(conf, written, GROUP, OPTIONS)
     common = _values(conf, written, GROUP, OPTIONS)
     return Settings(
@@ -332,9 +339,18 @@ def _require_sections(conf: cfg.ConfigOpts, written: _Written) -> None:
             raise _error(conf, section, f"there is no such section{hint}")
 
 
-def _did_you_mean(name: str, known: Iterable[str]) -> str:
+def _require_defaults(conf: cfg.ConfigOpts, written: _Written) -> None:
+    """Raise SettingsError for an option of [DEFAULT] that is nearly one that matters here. Written
+    with the hyphens of the command line it would go unnoticed too."""
+    for name in written.get("DEFAULT", {}):
+        hint = _did_you_mean(name.replace("-", "_"), RYU_OPTIONS, 0.85)
+        if name not in RYU_OPTIONS and hint:
+            raise _error(conf, "DEFAULT", f"{name}: there is no such option{hint}")
+
+
+def _did_you_mean(name: str, known: Iterable[str], likeness: float = 0.75) -> str:
     """Words that lead from a name that was misspelt to the one that was meant; none without."""
-    close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.75)
+    close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=likeness)
     return f"; did you mean {close[0]}?" if close else ""
 
 

@@ -1,5 +1,7 @@
 """The controller's options: defaults, per-bridge sections, and errors that name the culprit."""
 
+import subprocess
+import sys
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from ryu_apps.pipeline.layout import BridgeSettings, Pipeline
 from ryu_apps.settings import (
     BRIDGE_OPTIONS,
     OPTIONS,
+    RYU_OPTIONS,
     Settings,
     SettingsError,
     read_settings,
@@ -162,6 +165,37 @@ def test_a_section_that_is_nearly_one_of_ours_is_no_other_s(file: Path, section:
     with pytest.raises(SettingsError, match=rf"\[{section}\] .*did you mean {meant}\?"):
         read(file, f"[{section}]\nstate_dir = /tmp\n")
     read(file, "[oslo_messaging]\nx = 1\n[metadata_http]\nlisten = 127.0.0.1:80\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        *(("wsapi-port", "wsapi_port"), ("wsapi_prot", "wsapi_port"), ("wsapi_hots", "wsapi_host")),
+        *(("ofp-tcp-listen-port", "ofp_tcp_listen_port"), ("ctl-cert", "ctl_cert")),
+    ],
+)
+def test_an_option_of_ryu_that_says_where_we_are_is_not_misspelt_unnoticed(
+    file: Path, name: str, meant: str
+):
+    with pytest.raises(SettingsError, match=rf"\[DEFAULT\] {name}: .*did you mean {meant}\?"):
+        read(file, f"[DEFAULT]\n{name} = 1\n")
+
+
+def test_every_option_that_ryu_has_may_be_set(file: Path):
+    """As ryu-manager registers them, in a process of its own: Ryu is not for this one."""
+    program = (
+        "import ryu.cmd.manager, ryu.controller.controller, ryu.app.wsgi, ryu.log\n"
+        "from ryu import cfg\n"
+        "print(*cfg.CONF)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, check=True
+    )
+    of_any = cfg.ConfigOpts()
+    of_any([], project="test", default_config_files=[])
+    names = set(done.stdout.split()) - set(of_any)
+    assert set(RYU_OPTIONS) <= set(names)
+    read(file, "[DEFAULT]\n" + "".join(f"{name} = 1\n" for name in names))
 
 
 def test_an_option_that_is_like_none_is_told_without_a_guess(file: Path):
