@@ -22,7 +22,7 @@ STATUS_FILE ?=
 RYU_WHEEL := .build/wheels/ryu-4.34+ovsmetadata.1-py3-none-any.whl
 
 .PHONY: help demo test soak test-vm check bench run clean venv client-image
-.PHONY: need-root build-packages network-packages fleet-packages bench-packages
+.PHONY: need-root build-packages network-packages fleet-packages browser-packages bench-packages
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -30,7 +30,7 @@ help: ## this list
 demo: need-root venv network-packages ## droplets on a private Open vSwitch ask for their metadata (root); ONCE=1 leaves by itself
 	@exec .venv/bin/python -m lab.demo $(if $(filter 1,$(ONCE)),--once)
 
-test: venv network-packages fleet-packages client-image ## every test (root; an ordinary user's run leaves out the system tests)
+test: venv network-packages fleet-packages browser-packages client-image ## every test (root; an ordinary user's run leaves out the system tests)
 	@status=0
 	.venv/bin/python -m pytest || status=$$?
 	if [[ -n "$(STATUS_FILE)" ]]; then echo $$status >"$(STATUS_FILE)"; exit 0; fi
@@ -73,6 +73,9 @@ network-packages:
 
 fleet-packages:
 	@scripts/install-packages fleet
+
+browser-packages:
+	@scripts/install-packages browser
 
 bench-packages:
 	@scripts/install-packages bench

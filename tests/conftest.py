@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, settings
 TESTS = Path(__file__).parent
 # From the cheapest to the dearest: a broken unit is reported before a broken system. A layer
 # that is not named here comes after these.
-LAYERS = ("unit", "property", "golden", "packaging", "trace", "http", "system")
+LAYERS = ("unit", "property", "golden", "packaging", "trace", "http", "browser", "system")
 RUNS_AS_ROOT = os.geteuid() == 0
 
 # How long an example takes says more of what else the machine does than of the code.

@@ -92,7 +92,11 @@ _OFPORTS = _parameter(
     {"type": "array", "items": _integer(0, 99999), "minItems": 1, "maxItems": 100},
     "Only of these, commas between",
 ) | {"style": "form", "explode": False}
+_FAILING = _parameter(
+    "failing", "query", {"type": "boolean"}, "Only droplets whose last answer was 400 or above"
+)
 _OFPORT = _parameter("ofport", "path", _integer(1, 0xFFFF), "The port's OpenFlow number")
+_FILE = _parameter("file", "path", {"type": "string"}, "The file's name")
 _Q = _parameter("q", "query", {"type": "string", "maxLength": MAX_TEXT}, "Only those found by it")
 _SERVER = _parameter("server", "path", _ref("ServerName"), "A metadata server's name for itself")
 _IF_MATCH = _parameter(
@@ -300,6 +304,10 @@ def _standings() -> Json:
     }
 
 
+def _page(name: str, summary: str, media: str, *statuses: int) -> Json:
+    return _service(name, summary, {media: {"schema": {"type": "string"}}}, *statuses)
+
+
 def _servers() -> Json:
     body = {"required": True, "content": {_JSON: {"schema": _ref("Acknowledgement")}}}
     return {
@@ -329,7 +337,7 @@ def _requests() -> Json:
             "switches",
             {"200": _answer("Counts since each server's start", "RequestList")}
             | _problems(400, 401, 403, 404),
-            parameters=[_OFPORTS],
+            parameters=[_OFPORTS, _FAILING],
         ),
     }
 
@@ -383,6 +391,9 @@ def description() -> Json:
             "/v1/openapi.json": _service(
                 "openapi", "This description", {_JSON: {"schema": {"type": "object"}}}, 401
             ),
+            "/": _page("page", "The web page", "text/html"),
+            "/page/{file}": _page("pageFile", "A part of the web page", "*/*", 404)
+            | {"parameters": [_FILE]},
             "/healthz": _service("healthz", "Whether the process answers", status),
             "/readyz": _service("readyz", "Whether the controller is ready", status, 503),
             "/metrics": _service(

@@ -14,7 +14,7 @@ import webob
 from ryu_apps.binding.requests import COUNTS, MAX_COUNT, MAX_PORTS, MAX_SECONDS, PortCounts
 from ryu_apps.northbound import body
 from ryu_apps.northbound.answers import json_answer, no_content
-from ryu_apps.northbound.context import Call
+from ryu_apps.northbound.context import Call, flag
 from ryu_apps.northbound.problems import Problem, bad_parameter
 from ryu_apps.northbound.switch_calls import known_dpid, server_name
 from ryu_apps.northbound.turns import in_turns
@@ -35,7 +35,8 @@ _WHOLE = {
 def requests(call: Call) -> webob.Response:
     """GET /v1/switches/{dpid}/requests: what the switch's servers counted for each droplet."""
     dpid = known_dpid(call)
-    wanted = _ofports(call.parameters("ofports").get("ofports"))
+    given = call.parameters("ofports", "failing")
+    wanted, failing = _ofports(given.get("ofports")), flag(given, "failing")
     servers, droplets = call.context.switchboard.requests(dpid)
     told = [
         {
@@ -51,7 +52,8 @@ def requests(call: Call) -> webob.Response:
             "last_request_s": round(each.last_request_s, 1),
         }
         for each in droplets
-        if wanted is None or each.ofport in wanted
+        if (wanted is None or each.ofport in wanted)
+        and (each.last_status >= HTTPStatus.BAD_REQUEST or not failing)
     ]
     answer = {"dpid": f"{dpid:016x}", "servers": told, "droplets": entries}
     return json_answer(jsontext.encode(answer))

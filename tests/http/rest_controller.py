@@ -56,6 +56,7 @@ class Switchboard:
         self.changes = []
         self.request_counts = {}
         self.silent = False
+        self.packets = range(1, len(HOPS) + 1)
         registry.on_change = self.registry_changed
 
     def registry_changed(self, names):
@@ -90,7 +91,7 @@ class Switchboard:
         return self.feeds.get(dpid)
 
     def hops(self, dpid, ofport):
-        """Each flow was met by as many packets as its place; without a droplet there is none."""
+        """Each flow was met by as many packets as its place, or as `flows` says."""
         droplet_id = self.feeds[dpid].port(ofport).droplet_id
         if droplet_id is None:
             return PortHops(ofport)
@@ -98,7 +99,7 @@ class Switchboard:
             raise FlowsUnavailable("the switch did not answer within 5 s")
         flows = tuple(
             HopFlow(name, 0, 4000, FlowState.PRESENT, Counters(n, n * 64, 1.5))
-            for n, name in enumerate(HOPS, 1)
+            for name, n in zip(HOPS, self.packets, strict=True)
         )
         return PortHops(ofport, 0x6D64 << 48 | ofport << 32 | droplet_id, droplet_id, flows)
 
@@ -132,6 +133,9 @@ class Switchboard:
             return first
         if command == "in-sync":
             return feed.mark_in_sync()
+        if command == "flows":
+            self.packets = arguments["packets"]
+            return None
         if command == "silence":
             self.silent = arguments["silent"]
             return None
@@ -146,6 +150,8 @@ class Switchboard:
             return self.follow(dpid, arguments["server"])
         if command == "publish":
             return self._publish(feed, **arguments)
+        if command == "publish-all":
+            return [self._publish(feed, **port) for port in arguments["ports"]][-1]
         if command == "claim":
             claim = self.registry.claims.get(arguments["name"])
             return claim and [claim.droplet_id, claim.mac, claim.dpid, claim.revision]

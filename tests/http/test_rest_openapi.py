@@ -219,6 +219,7 @@ def test_what_a_client_would_miss_is_seen(place, change, told):
 def test_each_query_parameter_is_described_and_nothing_else(controller):
     """What a call takes is what it says that there is, to who asks with another."""
     values = {"droplet_id": "7", "dpid": DPID_TEXT, "ofport": "7", "server": "meta-1"}
+    values["file"] = "app.js"
     narrowed = 0
     for path, item in description()["paths"].items():
         described = {p["name"] for p in item.get("get", {}).get("parameters", ())}

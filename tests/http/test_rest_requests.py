@@ -136,3 +136,11 @@ def test_the_ports_of_a_page_can_be_asked_for_alone(controller):
         assert [entry["ofport"] for entry in told] == found
     for wrong in ("", "x", "7,", "-1", ",".join(["7"] * 101)):
         assert controller.get(f"{PATH}?ofports={wrong}").status == 400
+
+
+def test_the_failing_can_be_asked_for_alone(controller):
+    assert tell(controller, COUNTS | {"ofport": 9, "droplet_id": 9, "last_status": 503}, COUNTS)
+    told = controller.get(f"{PATH}?failing=true").json["droplets"]
+    assert [entry["droplet_id"] for entry in told] == [9]
+    assert len(controller.get(f"{PATH}?failing=false").json["droplets"]) == 2
+    assert controller.get(f"{PATH}?failing=1").status == 400

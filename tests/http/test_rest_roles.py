@@ -32,7 +32,7 @@ server {"s" * 40}
 server {"b" * 40} {DPID_TEXT}
 server {"o" * 40} {OTHER_TEXT}
 """
-VALUES = {"droplet_id": "7", "dpid": DPID_TEXT, "server": "s1", "ofport": "7"}
+VALUES = {"droplet_id": "7", "dpid": DPID_TEXT, "server": "s1", "ofport": "7", "file": "app.js"}
 BODIES = {
     ("PUT", "/v1/droplets/{droplet_id}"): droplet("tap7"),
     ("POST", "/v1/droplets"): [],
