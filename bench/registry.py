@@ -1,4 +1,5 @@
-"""The registry beside bare SQLite: importing, single writes, reads in a growing registry, starting.
+"""The registry beside bare SQLite: importing, single writes, reads in a growing registry, starting,
+and what others notice of the largest batch.
 
 The controller is a real `ryu-manager`; what it is measured beside is Python's sqlite3 with the same
 rows, tables and fsync setting on the same disk, in the same run. Read the ratios: the disk and
@@ -9,6 +10,7 @@ whoever else uses the machine decide the rest. `python -m bench registry`, or wi
 import argparse
 import http.client
 import json
+import os
 import random
 import re
 import socket
@@ -19,12 +21,12 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.report import Report, run_alone
+from bench.report import Report, medians, percentile, run_alone
 from ryu_apps.registry import jsontext
 from ryu_apps.registry.droplet import Droplet, read_droplet
 from ryu_apps.registry.search import words
@@ -34,11 +36,16 @@ BIN = Path(sys.executable).parent
 _PATIENCE = 120.0
 _DOCUMENT = 4096
 _SIZES = (1_000, 10_000, 100_000)
+_READS = 200
+_LARGEST = 100_000
+_SMALL = 512
+"""Bytes of a document of which so many fit into the largest batch."""
+
 _SCRIPT = "echo 'the quick brown fox jumps over the lazy dog'\n"
 
 
-def document(droplet_id: int) -> bytes:
-    """A droplet as a real one is described, about 4 KiB of it."""
+def document(droplet_id: int, size: int = _DOCUMENT) -> bytes:
+    """A droplet as a real one is described, about so many bytes of it."""
     number = f"{droplet_id:08x}"
     mac = f"02:00:{number[:2]}:{number[2:4]}:{number[4:6]}:{number[6:]}"
     ipv4 = {"ip_address": "203.0.113.7", "netmask": "255.255.255.0", "gateway": "203.0.113.1"}
@@ -52,7 +59,7 @@ def document(droplet_id: int) -> bytes:
     }
     ports = [{"name": f"tap{droplet_id}", "mac": mac}]
     given = {"droplet_id": droplet_id, "ports": ports, "metadata": metadata}
-    room = _DOCUMENT - len(json.dumps(given))
+    room = max(size - len(json.dumps(given)), 0)
     metadata["user_data"] = ("#!/bin/sh\n" + _SCRIPT * 100)[:room]
     return json.dumps(given).encode()
 
@@ -113,10 +120,10 @@ class Controller:
         token = next(line.split()[1] for line in lines if line.startswith("admin "))
         return {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
 
-    def memory(self) -> float:
-        """Resident MiB."""
+    def memory(self, which: str = "VmRSS") -> float:
+        """Resident MiB, now or at most (VmHWM)."""
         text = Path(f"/proc/{self._process.pid}/status").read_text()
-        found = re.search(r"VmRSS:\s+(\d+)", text)
+        found = re.search(rf"{which}:\s+(\d+)", text)
         return int(found[1]) / 1024 if found else 0.0
 
     def put_all(self, file: Path) -> float:
@@ -200,11 +207,75 @@ def measure_import(
     report.figure("import", taken, "s", size)
 
 
-def measure_start(controller: Controller, droplets: int, report: Report) -> None:
-    """Starting with what was imported, and the memory for it."""
-    with controller.running() as seconds:
-        report.goal(f"start with {droplets} droplets", seconds, 3, unit="s")
-        report.figure("memory with them", controller.memory(), "MiB", "resident")
+def measure_start(controller: Controller, empty: Controller, droplets: int, report: Report) -> None:
+    """Starting with what was imported, warm and from a cold disk, and the memory for it."""
+    starts: dict[str, list[tuple[float, float]]] = {}
+    for _ in range(3):
+        for name, which in (("empty", empty), ("warm", controller), ("cold", controller)):
+            if name == "cold":
+                _chill(controller.folder / "registry.db")
+            with which.running() as seconds:
+                starts.setdefault(name, []).append((seconds, which.memory()))
+    nothing, warm, cold = (medians(starts[name]) for name in ("empty", "warm", "cold"))
+    report.goal(f"start with {droplets} droplets to ready", warm[0], 3, unit="s")
+    report.goal(f"start with {droplets} droplets from a cold disk", cold[0], 3, unit="s")
+    report.figure("start with none", nothing[0], "s")
+    report.figure("memory for a droplet", (warm[1] - nothing[1]) * 2**20 / droplets, "B")
+
+
+def _chill(file: Path) -> None:
+    """Have the kernel forget what it keeps of the file."""
+    with file.open("rb") as opened:
+        os.fsync(opened.fileno())
+        os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def measure_batch(controller: Controller, report: Report) -> None:
+    """What others wait for and what memory it takes while the largest batch is registered."""
+    body = b"".join(document(n, _SMALL) + b"\n" for n in range(1, _LARGEST + 1))
+    with controller.running(), closing(controller.connection()) as connection:
+        headers = controller.headers()
+        before = controller.memory()
+        with _reading(controller, headers) as waits:
+            words = headers | {"Content-Type": "application/x-ndjson"}
+            connection.request("POST", "/v1/droplets", body, words)
+            answer = connection.getresponse()
+            answer.read()
+        if answer.status != http.client.OK:
+            raise RuntimeError(f"HTTP {answer.status}")
+        size = f"a batch of {_LARGEST} droplets, {len(body) >> 20} MiB"
+        for percent in (50, 99, 100):
+            value = percentile(waits, percent) * 1000
+            report.figure(f"GET during a batch, p{percent}", value, "ms", size)
+        report.figure("memory at most during it", controller.memory("VmHWM") - before, "MiB")
+
+
+@contextmanager
+def _reading(controller: Controller, headers: dict[str, str]) -> Iterator[list[float]]:
+    """Somebody reads a droplet, again and again; the seconds each took."""
+    waits: list[float] = []
+    over = threading.Event()
+
+    def read() -> None:
+        with closing(controller.connection()) as connection:
+            while not over.wait(0.01):
+                waits.append(_get(connection, "/v1/droplets/1", headers))
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    try:
+        yield waits
+    finally:
+        over.set()
+        thread.join()
+
+
+def _get(connection: http.client.HTTPConnection, path: str, headers: dict[str, str]) -> float:
+    """Seconds to the whole answer."""
+    began = time.perf_counter()
+    connection.request("GET", path, headers=headers)
+    connection.getresponse().read()
+    return time.perf_counter() - began
 
 
 def measure_puts(controller: Controller, folder: Path, seconds: float, report: Report) -> None:
@@ -260,24 +331,41 @@ def puts(
     return sum(counts) / (time.perf_counter() - began)
 
 
-def measure_reads(controller: Controller, droplets: int, report: Report) -> None:
-    """The median of reads of one droplet and of a page, among so many."""
+def measure_reads(controllers: dict[int, Controller], report: Report) -> None:
+    """Reads of one droplet and of pages among so many, the registries taken in turn."""
     chance = random.Random(1)
-    paths = {
-        "GET": lambda: f"/v1/droplets/{chance.randint(1, droplets)}",
-        "page of 100": lambda: f"/v1/droplets?after={chance.randrange(droplets - 100)}",
-        "by tag": lambda: f"/v1/droplets?limit=10&tag=rack-{chance.randrange(100)}",
+    reads: dict[str, Callable[[int], str]] = {
+        "GET": lambda size: f"/v1/droplets/{chance.randint(1, size)}",
+        "page of 100": lambda size: f"/v1/droplets?after={chance.randrange(size - 100)}",
+        "page of 10 by tag": lambda _: f"/v1/droplets?limit=10&tag=rack-{chance.randrange(100)}",
     }
-    with controller.running(), closing(controller.connection()) as connection:
-        headers = controller.headers()
-        for name, path in paths.items():
-            times = []
-            for _ in range(300):
-                began = time.perf_counter()
-                connection.request("GET", path(), headers=headers)
-                connection.getresponse().read()
-                times.append(time.perf_counter() - began)
-            report.figure(f"{name} of {droplets} droplets", statistics.median(times) * 1000, "ms")
+    with ExitStack() as stack:
+        for controller in controllers.values():
+            stack.enter_context(controller.running())
+        for name, path in reads.items():
+            rounds = [_times(controllers, path) for _ in range(_READS)]
+            points = list(zip(controllers, (1000 * each for each in medians(rounds)), strict=True))
+            (least, first), (most, last) = points[0], points[-1]
+            report.goal(f"{name} of {most} droplets / of {least}", last / first, 1.25)
+            report.curve(name, "droplets", "ms", {name: points})
+            for size, value in points:
+                report.figure(f"{name} of {size} droplets", value, "ms")
+
+
+def _times(controllers: dict[int, Controller], path: Callable[[int], str]) -> list[float]:
+    """Seconds for one read of each."""
+    times = []
+    for size, controller in controllers.items():
+        with closing(controller.connection()) as connection:
+            headers = controller.headers()
+            connection.connect()
+            times.append(_get(connection, path(size), headers))
+    return times
+
+
+def _controller(folder: Path, name: str) -> Controller:
+    (folder / name).mkdir()
+    return Controller(folder / name)
 
 
 def main(arguments: list[str] | None = None) -> Report:
@@ -290,23 +378,21 @@ def main(arguments: list[str] | None = None) -> Report:
     report.peer("sqlite3", sqlite3.sqlite_version)
     with tempfile.TemporaryDirectory(prefix="registry-bench-", dir="/var/tmp") as name:
         folder = Path(name)
-        (folder / "writes").mkdir()
-        measure_puts(Controller(folder / "writes"), folder, options.seconds, report)
-        sizes = [size for size in _SIZES if size < options.droplets]
-        for size in (*sizes, options.droplets):
-            state = folder / f"state-{size}"
-            state.mkdir()
+        measure_puts(_controller(folder, "writes"), folder, options.seconds, report)
+        controllers = {}
+        for size in sorted({*(n for n in _SIZES if n < options.droplets), options.droplets}):
+            controllers[size] = _controller(folder, f"state-{size}")
             file = folder / "droplets.ndjson"
             file.write_bytes(b"".join(document(n) + b"\n" for n in range(1, size + 1)))
-            controller = Controller(state)
-            if size in sizes:
-                with controller.running():
-                    controller.put_all(file)
-                measure_reads(controller, size, report)
-        # The greatest is imported beside its peer, and is then there for the reads and the start.
-        measure_import(controller, file, folder, options.droplets, report)
-        measure_reads(controller, options.droplets, report)
-        measure_start(controller, options.droplets, report)
+            if size == options.droplets:
+                measure_import(controllers[size], file, folder, size, report)
+                continue
+            with controllers[size].running():
+                controllers[size].put_all(file)
+        measure_reads(controllers, report)
+        empty = _controller(folder, "empty")
+        measure_start(controllers[options.droplets], empty, options.droplets, report)
+        measure_batch(empty, report)
     return report
 
 
