@@ -16,6 +16,8 @@ PYTHON ?=
 BRIDGE ?= br0
 # How long each of the two parts of `make soak` lasts.
 MINUTES ?= 30
+# How often `make soak` kills the controller in the middle of registrations.
+KILLS ?= 1000
 # Where `make test` leaves pytest's exit status, instead of failing by one of make's own.
 STATUS_FILE ?=
 
@@ -36,8 +38,9 @@ test: venv network-packages fleet-packages browser-packages client-image ## ever
 	if [[ -n "$(STATUS_FILE)" ]]; then echo $$status >"$(STATUS_FILE)"; exit 0; fi
 	exit $$status
 
-soak: need-root venv network-packages ## both processes under a random life of ports and droplets, memory and files watched (root); MINUTES=30
-	@OVS_METADATA_SOAK_SECONDS=$$(( $(MINUTES) * 60 )) exec .venv/bin/python -m pytest -s tests/system/test_soak.py tests/system/test_faults.py::test_controller_frozen
+soak: need-root venv network-packages ## both processes under a random life of ports and droplets, memory and files watched, and faults in their long form (root); MINUTES=30 KILLS=1000
+	@export OVS_METADATA_SOAK_SECONDS=$$(( $(MINUTES) * 60 )) OVS_METADATA_REGISTRY_KILLS=$(KILLS)
+	exec .venv/bin/python -m pytest -s tests/system/test_soak.py tests/system/test_faults.py::test_controller_frozen tests/http/test_registry_crash.py
 
 test-vm: need-root venv network-packages ## a Debian boots as a virtual machine, in software, from the server (root; takes minutes)
 	@scripts/client-image --vm >/dev/null

@@ -8,6 +8,7 @@ import http.client
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -59,6 +60,18 @@ class Rest:
         finally:
             connection.close()
         return answer.status, json.loads(text) if text else None
+
+    def clock(self) -> float:
+        """The time of day by the controller, in seconds since 1970."""
+        with self._host.namespace.entered():
+            connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
+            connection.connect()
+        try:
+            connection.request("GET", "/healthz")
+            said = connection.getresponse().headers["Date"]
+        finally:
+            connection.close()
+        return parsedate_to_datetime(said).timestamp()
 
     def put(
         self,

@@ -103,3 +103,43 @@ def reaches(one: Droplet, other: Droplet, seconds: float = 2) -> bool:
         probe.settimeout(seconds)
         # Nobody listens there: only its host can say so.
         return probe.connect_ex((other.addresses[0].partition("/")[0], 9)) == errno.ECONNREFUSED
+
+
+class FalseTime:
+    """The time of day of processes that run under it; their monotonic clocks go right.
+
+    `words` stand before a command that is to run so. By libfaketime, which reads the offset anew
+    each time that a process asks for the time.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        (library,) = Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")
+        self._offset = directory / "clock"
+        self.jump(0)
+        self.words = [
+            *("env", f"LD_PRELOAD={library}", f"FAKETIME_TIMESTAMP_FILE={self._offset}"),
+            *("FAKETIME_NO_CACHE=1", "FAKETIME_DONT_FAKE_MONOTONIC=1", "DONT_FAKE_MONOTONIC=1"),
+        ]
+
+    def jump(self, seconds: int) -> None:
+        """From now on it is so many seconds later than it is."""
+        unfinished = self._offset.with_suffix(".new")
+        unfinished.write_text(f"{seconds:+d}\n")
+        unfinished.rename(self._offset)
+
+
+@contextmanager
+def false_time(*services: Service) -> Iterator[FalseTime]:
+    """These services run by a clock of their own meanwhile; they are restarted for it."""
+    clock = FalseTime(services[0].host.directory)
+    for service in services:
+        service.stop()
+        service.privileges = clock.words
+        service.start()
+    try:
+        yield clock
+    finally:
+        for service in services:
+            service.stop()
+            service.privileges = []
+            service.start()

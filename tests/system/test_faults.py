@@ -17,9 +17,19 @@ from lab.hypervisor import BRIDGE
 from lab.services import CONTROLLER
 from ryu_apps.binding.drift import LONGEST_PAUSE
 from ryu_apps.binding.followers import LEASE
+from ryu_apps.northbound.watch import HEARTBEAT_SECONDS
 from ryu_apps.pipeline.port_flows import PortFlows
 from tests.system.cloud import META, REST_PORT, Cloud, Host, metadata, secret
-from tests.system.faults import change, changed, frozen, partition, partitioned, reaches, watched
+from tests.system.faults import (
+    change,
+    changed,
+    false_time,
+    frozen,
+    partition,
+    partitioned,
+    reaches,
+    watched,
+)
 from tests.system.outage import Outage, Witness, suffering
 from tests.system.packets import HTTP_PORT, METADATA_IP
 from tests.system.rivals import RIVAL, Rival, names, no_strangers, quarrels, rival_of
@@ -30,6 +40,7 @@ pytest_plugins = ["tests.system.cloud_fixture"]
 pytestmark = [pytest.mark.root, pytest.mark.timeout(300)]
 
 OTHER_MAC = "02:00:00:00:77:01"
+_DAY = 86400
 
 
 @pytest.fixture
@@ -244,6 +255,28 @@ def test_server_upgraded_on_a_socket_passed_in(stage: Stage, fault: str) -> None
     server.stop()
     listener.close()
     server.start()
+
+
+def test_clock_jumps(stage: Stage, fault: str) -> None:
+    """A day on, then two back, of both processes; what was in force stays so, and news arrive."""
+    a, b, _ = stage.ids
+    services, rest = stage.host.services, stage.cloud.rest
+    with false_time(services.controller, services.server) as clock:
+        stage.cloud.wait_until_followed()
+        with suffering(stage, fault, settled(stage), a, b) as (witnesses, found):
+            patient(witnesses)
+            for day in (1, -1):
+                clock.jump(day * _DAY)
+                assert abs(rest.clock() - time.time() - day * _DAY) < _DAY / 2
+                witnesses[a].ask_times(50)
+                change(stage, b, f"day{day}")
+                changed(stage, b, f"day{day}")
+                # For longer than a watch stream is silent, or a view stays certain unasked.
+                until = time.monotonic() + HEARTBEAT_SECONDS + 1
+                while time.monotonic() < until:
+                    witnesses[a].ask_times(10)
+        unnoticed(found)
+    stage.cloud.wait_until_followed()
 
 
 # -- between the two ------------------------------------------------------------------------------
