@@ -72,9 +72,8 @@ def port_names_taken(error: PortNamesTaken) -> Problem:
     return Problem(HTTPStatus.CONFLICT, detail, errors=errors[:100])
 
 
-def broken_off(error: BrokenOff, cause: Problem | None) -> Problem:
+def broken_off(error: BrokenOff, cause: Problem) -> Problem:
     """A batch that is stored in part: why no further, and how far."""
-    assert cause is not None  # Every refusal of a change has its problem.
     detail = f"{error.stored} droplets of the batch are stored, then: {cause.detail}"
     return Problem(cause.status, detail, **{**cause.extensions, "stored": error.stored})
 

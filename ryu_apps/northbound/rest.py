@@ -237,7 +237,8 @@ def _problem(error: Exception) -> Problem | None:
         case TooLargeForStore():
             return Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, error.reason)
         case BrokenOff():
-            return broken_off(error, _problem(error.cause))
+            cause = _problem(error.cause)
+            return None if cause is None else broken_off(error, cause)
         case StoreFull():
             LOG.error("%s", error)
             return Problem(HTTPStatus.INSUFFICIENT_STORAGE, str(error))
