@@ -7,8 +7,11 @@ again, and, where a fault must not be noticed at all, that no request failed.
 
 import signal
 import socket
+import sqlite3
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from http import HTTPStatus
 
 import pytest
@@ -218,6 +221,30 @@ def test_two_controllers(stage: Stage, fault: str, rival: Rival) -> None:
         stage.cloud.wait(lambda: not quarrels(rest, dpid), "the quarrel to be over")
         stage.cloud.wait(lambda: no_strangers(stage), "what the other left to go")
     assert not names(rest, dpid, RIVAL)
+
+
+def test_registry_held_up(stage: Stage, fault: str) -> None:
+    """Its file takes no writes for as long as it lasts; a switch is taken over meanwhile."""
+    a, b, _ = stage.ids
+    registry, late = stage.host.services.state_dir / "registry.db", stage.ids[b] + 1000
+    with suffering(stage, fault, settled(stage), a, b) as (witnesses, _):
+        with closing(sqlite3.connect(registry, isolation_level=None)) as held:
+            held.execute("BEGIN IMMEDIATE")
+            writing = threading.Thread(target=stage.cloud.rest.call, args=write(late))
+            writing.start()
+            stage.host.ovs.stop_vswitchd()
+            witnesses[a].wait_for(None, 1)
+            stage.host.ovs.start_vswitchd()
+            for name in (a, b):
+                witnesses[name].wait_for(200, 4)
+            assert stage.cloud.rest.call("GET", f"/v1/droplets/{late}")[0] == HTTPStatus.NOT_FOUND
+            held.execute("ROLLBACK")
+        writing.join()
+
+
+def write(droplet_id: int) -> tuple[str, str, dict[str, object]]:
+    """A registration that claims no port."""
+    return "PUT", f"/v1/droplets/{droplet_id}", {"ports": [], "metadata": metadata(droplet_id)}
 
 
 # -- the metadata server --------------------------------------------------------------------------
