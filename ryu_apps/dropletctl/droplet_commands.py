@@ -185,7 +185,10 @@ def _register(
         raise Failure(_why(error, sent[0], total["droplets"])) from error
     except KeyboardInterrupt:
         place = sent[0].span if sent else "the end"
-        raise Failure(f"interrupted at {place}. {_so_far(total['droplets'])}") from None
+        raise Failure(
+            f"interrupted at {place}. The {total['droplets']} droplets before it are registered, "
+            "what was under way from there on perhaps; import the whole again"
+        ) from None
 
 
 def _why(error: "Refused", batch: Batch, before: int) -> str:
