@@ -8,7 +8,7 @@ from typing import Any, Literal, NotRequired, TypedDict
 Document = dict[str, Any]
 """A droplet as it is registered: `droplet_id`, `ports`, `metadata`, perhaps `user_data_base64`."""
 
-SwitchState = Literal["in-sync", "syncing", "disconnected", "refused"]
+SwitchState = Literal["in-sync", "syncing", "disconnected", "refused", "standby"]
 PortState = Literal["serving", "unregistered", "binding", "error"]
 
 

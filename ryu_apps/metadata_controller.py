@@ -4,6 +4,8 @@ ryu-manager --config-file FILE ryu_apps.metadata_controller
 """
 
 import logging
+import os
+import socket
 import sys
 from typing import Any, ClassVar
 
@@ -51,14 +53,18 @@ from ryu_apps.southbound.news import (
 )
 from ryu_apps.southbound.raw import is_flow_monitor
 from ryu_apps.southbound.readback import refusal_reason, switch_port
+from ryu_apps.southbound.roles import Roles
 from ryu_apps.southbound.switchboard import Switchboard
 from ryu_apps.store import EtcdLogin, open_store
-from ryu_apps.store.interface import StoreError
+from ryu_apps.store.interface import Presence, StoreError
 
 LOG = logging.getLogger(__name__)
 
 # sysexits.h: the configuration is at fault.
 EX_CONFIG = 78
+
+_NAME = f"{socket.gethostname()}:{os.getpid()}"
+"""Ours among several controllers, for people."""
 
 # Ryu's REST would listen on every address, droplet-facing ones included.
 cfg.CONF.set_default("wsapi_host", "127.0.0.1")
@@ -97,9 +103,13 @@ class MetadataController(app_manager.RyuApp):
         )
         self._switchboard = Switchboard(fleet, servers, settings.ovsdb)
         registry.on_change = self._switchboard.reconsider
-        self._following = registry.following
-        if self._following is not None:
+        self._roles: Roles | None = None
+        self._following, self._leadership = registry.following, registry.leadership
+        if self._following is not None and self._leadership is not None:
             self._following.on_current = lambda: self._switchboard.reconsider(fleet.held_back())
+            self._roles = roles = Roles(self._leadership, self._switchboard, StoreError)
+            self._switchboard.roles, self._leadership.on_news = roles, roles.look
+            self._following.presence = lambda: Presence(_NAME, *roles.counts)
         mount(wsgi, RestApp(registry, self._switchboard, tokens), tls)
         LOG.info("registry %s: %d droplets", settings.registry_url, registry.count)
 
@@ -112,16 +122,22 @@ class MetadataController(app_manager.RyuApp):
             hub.spawn(self._switchboard.forget_lapsed_servers),
             hub.spawn(end_with_listener, raise_error=True),
         )
-        if self._following is not None:
+        if self._following is not None and self._roles is not None:
             self._endless += (
                 hub.spawn(self._following.read_forever, raise_error=True),
                 hub.spawn(self._following.beat_forever, raise_error=True),
+                hub.spawn(self._roles.share_out, raise_error=True),
             )
 
     def stop(self) -> None:
         """Ryu calls this at Ctrl-C. It waits for `threads`, so what never ends is not in there."""
         for thread in self._endless:
             hub.kill(thread)
+        if self._leadership is not None:
+            try:
+                self._leadership.leave()
+            except StoreError as error:
+                LOG.warning("what we lead is free only in some seconds: %s", error)
         super().stop()
 
     @set_ev_cls(
@@ -131,9 +147,9 @@ class MetadataController(app_manager.RyuApp):
         if event.state == HANDSHAKE_DISPATCHER:
             self._switchboard.accepted(event.datapath)
         elif event.state == MAIN_DISPATCHER:
-            self._switchboard.connected(event.datapath)
+            (self._roles or self._switchboard).connected(event.datapath)
         else:
-            self._switchboard.disconnected(event.datapath)
+            (self._roles or self._switchboard).disconnected(event.datapath)
 
     @set_ev_cls(ofp_event.EventOFPPortStatus, MAIN_DISPATCHER)
     def _port_status(self, event: ofp_event.EventOFPPortStatus) -> None:
@@ -176,9 +192,16 @@ class MetadataController(app_manager.RyuApp):
     def _barrier_reply(self, event: ofp_event.EventOFPBarrierReply) -> None:
         self._switchboard.deliver(event.msg.datapath, BarrierDone(event.msg.xid))
 
+    @set_ev_cls(ofp_event.EventOFPRoleReply, MAIN_DISPATCHER)
+    def _role_reply(self, event: ofp_event.EventOFPRoleReply) -> None:
+        if self._roles is not None:
+            self._roles.replied(event.msg.datapath, event.msg.xid, event.msg.role)
+
     @set_ev_cls(ofp_event.EventOFPErrorMsg, [CONFIG_DISPATCHER, MAIN_DISPATCHER])
     def _error(self, event: ofp_event.EventOFPErrorMsg) -> None:
         msg = event.msg
+        if self._roles is not None:
+            self._roles.refused(msg.datapath, msg.xid)
         self._switchboard.deliver(msg.datapath, Refusal(msg.xid, refusal_reason(msg)))
 
 

@@ -25,7 +25,7 @@ class PortFeed:
         self.hv_local_subnet = hv_local_subnet
         self.revision = first_revision
         self.in_sync = False
-        self._first_revision = first_revision
+        self.first_revision = first_revision
         self._entries: dict[int, tuple[int, PortView | None]] = {}
         self._subscribers: set[Callable[[], None]] = set()
 
@@ -70,7 +70,7 @@ class PortFeed:
         comes with the revision that a reader has once it has taken it: an older change of a port
         is left out where a newer one follows, so that is `revision` until the last one is taken.
         """
-        if not self._first_revision <= revision <= self.revision:
+        if not self.first_revision <= revision <= self.revision:
             return None
         changed = sorted(
             (entry[0], ofport) for ofport, entry in self._entries.items() if entry[0] > revision

@@ -131,6 +131,13 @@ class Fleet:
             )
         return self.switches[dpid]
 
+    def begin_term(self, switch: Switch, first_revision: int) -> None:
+        """We lead the switch from now on, after whoever did: nobody has what our feed will say."""
+        if switch.feed.first_revision != first_revision:
+            subnet = str(switch.settings.addressing.hv_local_subnet)
+            switch.feed = PortFeed(switch.dpid, subnet, first_revision)
+            switch.followers = Followers()
+
     def expect_servers(self, switch: Switch, now: float) -> None:
         """The switch has connected: wait for every metadata server that is known to follow it."""
         switch.followers.expect(self._servers_of(switch.dpid), now)

@@ -31,6 +31,10 @@ class TooMany(Exception):
     """There are as many of these as are kept; the text says of which, and how many."""
 
 
+class NotLeading(Exception):
+    """Another controller leads the switch, or nobody does; the text says which."""
+
+
 @dataclass(slots=True)
 class _Follower:
     acknowledged: int

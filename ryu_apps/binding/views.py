@@ -16,12 +16,16 @@ class PortState(StrEnum):
 
 
 class SwitchState(StrEnum):
-    """The state of one switch as `GET /v1/switches` tells it."""
+    """The state of one switch as `GET /v1/switches` tells it.
+
+    `STANDBY`: it is connected, and another controller's to lead.
+    """
 
     IN_SYNC = "in-sync"
     SYNCING = "syncing"
     DISCONNECTED = "disconnected"
     REFUSED = "refused"
+    STANDBY = "standby"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The command doctor: what it looks at, from options and configuration; telling what it found."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import click
 
@@ -39,6 +39,9 @@ def doctor(
         tools = Tools(database(db, configuration))
         wanted, settings = wanted_host(bridge, None, table, configuration, tools)
         facts = look(wanted, settings, given(context), server.rstrip("/"), tools)
+        if configuration is not None:
+            shared = configuration.settings.registry_url.startswith("etcd:")
+            facts = replace(facts, shared_registry=shared)
     except (HostError, SetupError) as error:
         raise Failure(str(error)) from error
     _tell(facts, diagnose(facts), as_json)

@@ -13,7 +13,7 @@ from typing import Any
 
 from eventlet import event, sleep, timeout
 
-from ryu_apps.store.interface import Follower, News, StoreError
+from ryu_apps.store.interface import Follower, News, Presence, StoreError
 
 LOG = logging.getLogger(__name__)
 
@@ -35,8 +35,8 @@ class Following:
     """Calls `apply` with all news of `follower`, from the hub's thread; with the whole at once.
 
     `beaten_at` is when the last sign of life was sent that was written. `on_current` is called when
-    the index is current again after it was not. `clock` gives seconds, monotonic. Raises StoreError
-    where the first reading fails.
+    the index is current again after it was not. `presence` is what signs of life say. `clock` gives
+    seconds, monotonic. Raises StoreError where the first reading fails.
     """
 
     def __init__(
@@ -46,6 +46,7 @@ class Following:
         offload: Callable[..., Any],
         clock: Callable[[], float],
     ) -> None:
+        self.presence: Callable[[], Presence] = lambda: Presence("")
         self._follower = follower
         self._apply = apply
         self._offload = offload
@@ -85,7 +86,7 @@ class Following:
         while True:
             sent = self._clock()
             try:
-                self._beats.append((self._offload(self._follower.beat), sent))
+                self._beats.append((self._offload(self._follower.beat, self.presence()), sent))
                 self.beaten_at, self.last_error = sent, None
                 self._see_beats()
             except StoreError as error:

@@ -206,7 +206,7 @@ def _ports() -> Json:
             "listPorts",
             "A switch's ports, or the stream of their changes",
             "switches",
-            {"200": told} | problems(400, 401, 403, 404, 503),
+            {"200": told} | problems(400, 401, 403, 404, 421, 503),
             parameters=query,
         ),
     }
@@ -255,7 +255,7 @@ def _servers() -> Json:
             "acknowledge",
             "A following metadata server has applied all up to a revision",
             "switches",
-            {"204": answer("Noted")} | problems(400, 401, 403, 404, 408, 409, 413, 415, 503),
+            {"204": answer("Noted")} | problems(400, 401, 403, 404, 408, 409, 413, 415, 421, 503),
             requestBody=body,
         ),
         "delete": operation(

@@ -44,6 +44,7 @@ _REASONS = {
     412: "The precondition does not hold",
     413: "The body is larger than the limit",
     415: "Not the media type, charset or coding that is taken",
+    421: "Another controller leads the switch: ask that one",
     503: "The registry, or the controller, cannot do it now",
     507: "The registry's disk is full",
 }

@@ -23,6 +23,7 @@ from eventlet import tpool
 from eventlet.semaphore import Semaphore
 
 from ryu_apps.northbound.following import Following
+from ryu_apps.northbound.leadership import Leadership
 from ryu_apps.northbound.turns import in_turns
 from ryu_apps.registry.claims import Claim, ClaimsDirectory
 from ryu_apps.registry.completion import Defaults, served
@@ -103,10 +104,14 @@ class Registry:
         self._queue: deque[_Ticket] = deque()
         self._writer = Semaphore(1)
         self._probing = Semaphore(1)
+        self.leadership: Leadership | None = None
+        self.following: Following | None = None
         follower = offload(store.follow)
-        self.following = follower and Following(follower, self._hear, offload, clock)
-        if self.following is None:
+        if follower is None:
             self._load()
+        else:
+            self.leadership = Leadership(follower, store.boot_count, offload)
+            self.following = Following(follower, self._hear, offload, clock)
 
     @property
     def boot_count(self) -> int:
@@ -274,6 +279,8 @@ class Registry:
 
     def _hear(self, news: News) -> None:
         """Bring the index to where the store's news are, and tell of it."""
+        if self.leadership is not None:
+            self.leadership.hear(news)
         if news.whole:
             self.count = news.count
             self._tell(self.claims.become(news.claims))

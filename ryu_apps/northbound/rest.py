@@ -14,7 +14,7 @@ from typing import Any
 
 import webob
 
-from ryu_apps.binding.followers import TooMany
+from ryu_apps.binding.followers import NotLeading, TooMany
 from ryu_apps.northbound import (
     backup_calls,
     body,
@@ -242,6 +242,10 @@ def _problem(error: Exception) -> Problem | None:
         case StoreFull():
             LOG.error("%s", error)
             return Problem(HTTPStatus.INSUFFICIENT_STORAGE, str(error))
+        case NotLeading():
+            return Problem(
+                HTTPStatus.MISDIRECTED_REQUEST, f"this controller does not lead the switch: {error}"
+            )
         case TooMany():
             LOG.error("%s", error)
             return Problem(

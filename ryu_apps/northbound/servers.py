@@ -41,6 +41,14 @@ class KnownServers:
         strangers = self._settled is not None and dpid not in self._settled
         return (*self._names.get(dpid, ()), *((STRANGER,) if strangers else ()))
 
+    def refresh(self, dpid: int) -> None:
+        """Another controller may have led this switch: read anew who follows it.
+
+        Raises StoreUnavailable.
+        """
+        with self._order:
+            self._names[dpid] = {name for _, name in self._offload(self._store.servers, dpid)}
+
     def remember(self, dpid: int, name: str) -> None:
         """This server follows this switch: durable when this returns. Raises StoreUnavailable."""
         with self._order:

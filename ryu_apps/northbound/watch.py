@@ -20,7 +20,7 @@ from eventlet.queue import Empty, LightQueue
 from eventlet.wsgi import WSGI_LOCAL
 
 from ryu_apps.binding.feed import Change, PortFeed
-from ryu_apps.binding.followers import LEASE
+from ryu_apps.binding.followers import LEASE, NotLeading
 from ryu_apps.binding.hops import PortHops
 from ryu_apps.binding.requests import PortCounts, ServerView
 from ryu_apps.binding.views import PortView, SwitchView
@@ -77,6 +77,9 @@ class Switchboard(Protocol):
 
         Raises TooMany.
         """
+
+    def elsewhere(self, dpid: int) -> str | None:
+        """Who else leads the switch, of several controllers; None where nobody else does."""
 
     def count_requests(
         self, dpid: int, server: str, counts: Iterable[PortCounts], view_age: float | None
@@ -142,12 +145,15 @@ class Watchers:
         """A stream of the switch's feed as `show` has it, to be closed by the WSGI server.
 
         With `server` the reader is a follower from before the first line on, so that no binding
-        slips past it. Raises `TooManyWatchers`, `NoSuchSwitch`, `StoreUnavailable`, `TooMany`.
+        slips past it. Raises `TooManyWatchers`, `NoSuchSwitch`, `NotLeading`, `StoreUnavailable`,
+        `TooMany`.
         """
         if self.count >= self.limit:
             raise TooManyWatchers(f"{self.limit} watch streams are open, which is the limit")
         if self._of_switch[dpid] >= self.per_switch:
             raise TooManyWatchers(f"{self.per_switch} watch streams of one switch are the limit")
+        if (leader := self.switchboard.elsewhere(dpid)) is not None:
+            raise NotLeading(leader)
         self._opened(dpid)
         try:
             if server is not None:
@@ -171,8 +177,8 @@ class Watchers:
         self._of_switch -= Counter({dpid: 1})
 
     def is_current(self, dpid: int, feed: PortFeed) -> bool:
-        """Whether `feed` still is the feed of this switch."""
-        return self.switchboard.feed(dpid) is feed
+        """Whether `feed` still is the feed of this switch, and ours to tell."""
+        return self.switchboard.feed(dpid) is feed and self.switchboard.elsewhere(dpid) is None
 
 
 class WatchStream:

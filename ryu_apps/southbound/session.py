@@ -96,6 +96,7 @@ class Session:
         self._inbox: hub.Queue = hub.Queue()
         self._overrun = False
         self._taken_over = False
+        self._ended = False
         self._proofs: dict[int, Callable[[], None]] = {}
         self._codec = Codec(switch.settings)
         self._sender = Sender(
@@ -115,7 +116,9 @@ class Session:
 
         Of a switch that brings news faster than they can be dealt with, or that takes nothing so
         that they pile up, the connection is ended: a fresh one begins from what it really has.
+        Closed ends the session at its next step, whatever waits before it.
         """
+        self._ended |= isinstance(news, Closed)
         if self._inbox.qsize() >= INBOX_LIMIT and not isinstance(news, Closed):
             if not self._overrun:
                 self._overrun = True
@@ -166,6 +169,7 @@ class Session:
 
     def _flush_out(self) -> None:
         """Open what is acknowledged already, then send what the bridge has drafted."""
+        self._require_open()
         bridge = self._bridge()
         if bridge.awaits_acknowledgement:
             followers = self.switch.followers
@@ -174,6 +178,7 @@ class Session:
         if transaction is not None:
             self._send(transaction)
         self._inspector.poll(bridge)
+        self._require_open()
         busy = not self._taken_over or self._sender.busy or bridge.awaits_acknowledgement
         self.switch.state = SwitchState.SYNCING if busy else SwitchState.IN_SYNC
         complaint = self.switch.repairs.complaint(monotonic())
@@ -220,6 +225,11 @@ class Session:
             case FlowChanges():
                 self._inspector.changes(bridge, news)
 
+    def _require_open(self) -> None:
+        """Nothing is said of a switch any more, nor to it, that may be another's by now."""
+        if self._ended:
+            raise _ConnectionGone
+
     def _bridge(self) -> Bridge:
         if self.bridge is None:
             raise RuntimeError("no bridge before the switch was taken over")
@@ -254,6 +264,7 @@ class Session:
             bridge.adopt(ofport)
             if count % SLICE == 0:
                 hub.sleep(0)
+                self._require_open()
         self._inspector.start()
         self._flush_out()
         while self._sender.busy:

@@ -13,7 +13,7 @@ from ryu.ofproto import ofproto_v1_3_parser as parser
 
 from ryu_apps.binding.feed import PortFeed
 from ryu_apps.binding.fleet import Fleet, Switch
-from ryu_apps.binding.followers import LEASE, TooMany
+from ryu_apps.binding.followers import LEASE, NotLeading, TooMany
 from ryu_apps.binding.hops import FlowsUnavailable, PortHops
 from ryu_apps.binding.requests import PortCounts, ServerView
 from ryu_apps.binding.views import SwitchState, SwitchView
@@ -21,6 +21,7 @@ from ryu_apps.pipeline.layout import CookieMark, Pipeline
 from ryu_apps.southbound import encode, ovsdb
 from ryu_apps.southbound.counting import FlowQuestion
 from ryu_apps.southbound.news import Acknowledged, Closed, LookAgain, Proof, Reconsider
+from ryu_apps.southbound.roles import Roles
 from ryu_apps.southbound.session import Session
 
 LOG = logging.getLogger(__name__)
@@ -29,8 +30,15 @@ LOG = logging.getLogger(__name__)
 _RIVALS_EVERY = 2.0
 
 
+TERM_BITS = 32
+"""A leader of a switch gives fewer revisions than 2^32; 2^21 terms of a switch fit JSON's 2^53."""
+
+
 class ServerNames(Protocol):
     """Where the names of followers are kept over restarts."""
+
+    def refresh(self, dpid: int) -> None:
+        """Another controller may have led this switch: find out anew who follows it."""
 
     def remember(self, dpid: int, name: str) -> None:
         """This server follows this switch: durable when this returns."""
@@ -52,6 +60,9 @@ class Switchboard:
         self._sessions: dict[Datapath, Session] = {}
         self._by_dpid: dict[int, Session] = {}
         self._refused: dict[Datapath, Switch] = {}
+        self._standby: dict[Datapath, Switch] = {}
+        self.roles: Roles | None = None
+        """Where the registry is shared: who leads which switch."""
         self._accepted: WeakKeyDictionary[Datapath, float] = WeakKeyDictionary()
 
     # -- from the switches -----------------------------------------------------------------------
@@ -60,14 +71,18 @@ class Switchboard:
         """Somebody connected; the handshake begins."""
         self._accepted[datapath] = monotonic()
 
-    def connected(self, datapath: Datapath) -> None:
-        """A switch has finished its handshake."""
-        try:
-            switch = self._switch(datapath.id)
-        except TooMany as error:
-            LOG.error("switch %016x from %s: %s", datapath.id, datapath.address[0], error)
-            datapath.close()
+    def connected(self, datapath: Datapath, term: int | None = None) -> None:
+        """A switch has finished its handshake and is ours to lead.
+
+        Where it may be others' as well it is so for a `term`: who follows it they know better, and
+        revisions go on above those of all terms before.
+        """
+        switch = self._admitted(datapath)
+        if switch is None:
             return
+        if term is not None:
+            self._servers.refresh(switch.dpid)
+            self._fleet.begin_term(switch, term << TERM_BITS)
         earlier = self._by_dpid.get(datapath.id)
         if earlier is not None:
             LOG.warning("switch %016x connected again before its old connection ended", switch.dpid)
@@ -87,11 +102,23 @@ class Switchboard:
         self._sessions[datapath] = self._by_dpid[switch.dpid] = session
         hub.spawn(self._check_fail_mode, datapath, switch)
 
+    def stand_by(self, datapath: Datapath, reason: str) -> None:
+        """The switch is connected, and not, or not any more, ours to lead."""
+        switch = self._admitted(datapath)
+        if switch is None:
+            return
+        if datapath in self._sessions or datapath in self._refused:
+            self.disconnected(datapath)
+        switch.host = str(datapath.address[0])
+        switch.state, switch.reason = SwitchState.STANDBY, reason
+        switch.feed.in_sync = False
+        self._standby[datapath] = switch
+
     def disconnected(self, datapath: Datapath) -> None:
-        """The connection of a switch has ended."""
-        refused = self._refused.pop(datapath, None)
-        if refused is not None:
-            self._fleet.disconnected(refused)
+        """The connection of a switch has ended, or it is not ours to lead any more."""
+        for idle in (self._refused.pop(datapath, None), self._standby.pop(datapath, None)):
+            if idle is not None and idle.state is not SwitchState.DISCONNECTED:
+                self._fleet.disconnected(idle)
         session = self._sessions.pop(datapath, None)
         if session is None:
             return
@@ -161,6 +188,15 @@ class Switchboard:
         switch.followers.follow(server, monotonic())
         switch.requests.forget(server)
 
+    def require_lead(self, dpid: int) -> None:
+        """Raise NotLeading unless it is us who lead the switch, by its own word of just now."""
+        if self.roles is not None and not self.roles.leads(dpid):
+            raise NotLeading(self.roles.elsewhere(dpid) or "nobody leads it at the moment")
+
+    def elsewhere(self, dpid: int) -> str | None:
+        """Who else leads this switch, for people; None where nobody else does."""
+        return None if self.roles is None else self.roles.elsewhere(dpid)
+
     def unfollow(self, dpid: int, server: str) -> None:
         """A metadata server has stopped serving."""
         switch = self._switch(dpid)
@@ -172,8 +208,10 @@ class Switchboard:
     def acknowledge(self, dpid: int, server: str, revision: int) -> bool:
         """A metadata server answers from a view that has all changes up to `revision`.
 
-        False: that view is too old to be served. Raises TooMany.
+        False: that view is too old to be served. Raises TooMany, and NotLeading where another
+        controller leads the switch, or may: then the server must ask that one.
         """
+        self.require_lead(dpid)
         current = self._switch(dpid).followers.acknowledge(server, revision, monotonic())
         self._wake(dpid)
         return current
@@ -214,6 +252,15 @@ class Switchboard:
             self._servers.forget(switch.dpid, server, unless=_is_back(switch, server))
 
     # --------------------------------------------------------------------------------------------
+
+    def _admitted(self, datapath: Datapath) -> Switch | None:
+        """The record of the switch; None where there are too many: it is sent away."""
+        try:
+            return self._switch(datapath.id)
+        except TooMany as error:
+            LOG.error("switch %016x from %s: %s", datapath.id, datapath.address[0], error)
+            datapath.close()
+            return None
 
     def _switch(self, dpid: int) -> Switch:
         return self._fleet.switch(dpid, self._started)
@@ -281,7 +328,7 @@ class Switchboard:
                 )
             meta_port = switch.settings.meta_port_name
             switch.warnings = tuple(self._ovsdb.secure(bridge, meta_port))
-            if switch.settings.pipeline is Pipeline.STANDALONE:
+            if switch.settings.pipeline is Pipeline.STANDALONE and self.roles is None:
                 switch.rivals = _rivals(bridge, [one.target for one in bridge.controllers])
         except ovsdb.OvsdbError as error:
             switch.warnings = (f"{error}: {_FAIL_MODE_UNKNOWN}",)

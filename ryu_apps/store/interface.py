@@ -268,12 +268,35 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class Leader:
+    """Who leads a switch: the controller with this boot count, in its `term` there.
+
+    Terms of a switch grow by one with each leader, also where that is the same again.
+    """
+
+    controller: int
+    term: int
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """A controller that shows signs of life: its name for people, how many switches it is
+    connected to and leads."""
+
+    name: str
+    connected: int = 0
+    leads: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class News:
     """What was written since the last news, by anybody, up to `revision`.
 
     `claims` are those of each droplet that was put (none: it was deleted) and all there are where
     `whole`; `latest` has revisions of droplets whose status alone changed. `count` is how many
-    droplets came, less those that went; all there are where `whole`.
+    droplets came, less those that went; all there are where `whole`. `leaders` are those of
+    switches by dpid and `controllers` those by boot count, None where there is none any more.
+    `wishes` are the switches that controllers would lead, with these.
     """
 
     revision: int
@@ -281,6 +304,9 @@ class News:
     latest: dict[int, int] = field(default_factory=dict)
     count: int = 0
     whole: bool = False
+    leaders: dict[int, Leader | None] = field(default_factory=dict)
+    controllers: dict[int, Presence | None] = field(default_factory=dict)
+    wishes: dict[int, int] = field(default_factory=dict)
 
 
 class Follower(Protocol):
@@ -289,8 +315,23 @@ class Follower(Protocol):
     def read(self) -> News:
         """The next news, waiting for it; the first is whole. Goes on after StoreUnavailable."""
 
-    def beat(self) -> int:
-        """Write a sign of life and return its revision: news up to there are those of now."""
+    def beat(self, presence: Presence) -> int:
+        """Write a sign of life and return its revision: news up to there are those of now.
+
+        Without one for some seconds we lead nothing any more.
+        """
+
+    def claim(self, dpid: int) -> int | None:
+        """Lead this switch, if nobody does: our term; None where somebody does."""
+
+    def wish(self, dpid: int) -> None:
+        """Tell that we would lead this switch, were it given up, for some seconds."""
+
+    def resign(self, dpid: int, term: int) -> None:
+        """Do not lead this switch any more; no error where somebody else does by now."""
+
+    def leave(self) -> None:
+        """End all that this follower leads, at once."""
 
 
 class Store(Protocol):
@@ -324,8 +365,8 @@ class Store(Protocol):
     def count(self) -> int:
         """How many droplets are stored."""
 
-    def servers(self) -> list[tuple[int, str]]:
-        """The (dpid, name) of every metadata server that is remembered."""
+    def servers(self, dpid: int | None = None) -> list[tuple[int, str]]:
+        """The (dpid, name) of every metadata server that is remembered, or of one switch's."""
 
     def remember_server(self, dpid: int, name: str) -> None:
         """Keep durably that this metadata server follows this switch."""

@@ -116,11 +116,12 @@ class SqliteStore:
         with self._read_lock, self._errors("read"):
             return self._reader.execute(query).fetchone()[0]
 
-    def servers(self) -> list[tuple[int, str]]:
-        """The (dpid, name) of every metadata server that is remembered."""
+    def servers(self, dpid: int | None = None) -> list[tuple[int, str]]:
+        """The (dpid, name) of every metadata server that is remembered, or of one switch's."""
+        wanted = None if dpid is None else f"{dpid:016x}"
         with self._read_lock, self._errors("read"):
-            rows = self._reader.execute("SELECT dpid, name FROM server")
-            return [(int(dpid, 16), name) for dpid, name in rows]
+            query = "SELECT dpid, name FROM server WHERE ?1 IS NULL OR dpid = ?1"
+            return [(int(of, 16), name) for of, name in self._reader.execute(query, (wanted,))]
 
     def remember_server(self, dpid: int, name: str) -> None:
         """Keep durably that this metadata server follows this switch."""

@@ -20,12 +20,14 @@ from ryu_apps.store.interface import (
     BrokenOff,
     Delete,
     Entry,
+    Leader,
     NameConflict,
     PageQuery,
     PatchStatus,
     PortNamesTaken,
     Precondition,
     PreconditionFailed,
+    Presence,
     Put,
     Stored,
     StoreFull,
@@ -130,8 +132,55 @@ def test_a_follower_hears_what_another_wrote(two):
     (deleted,) = two[0].write([Delete(2)])
     news = follower.read()
     assert (news.claims, news.count, news.revision) == ({2: ()}, -1, deleted.revision)
-    beat = two[0].follow().beat()
+    beat = two[0].follow().beat(Presence("one"))
     assert follower.read().revision == beat
+
+
+# -- who leads a switch ---------------------------------------------------------------------------
+
+
+def test_a_switch_has_one_leader_and_each_a_term_of_its_own(two):
+    followers = [store.follow() for store in two]
+    for follower in followers:
+        follower.read()
+        assert follower.claim(5) is None  # Nobody leads before a sign of life.
+        follower.beat(Presence("x"))
+    terms = at_once(*(partial(follower.claim, 5) for follower in followers))
+    assert sorted(terms, key=str) == [1, None]
+    first = terms.index(1)
+    leader, other = followers[first], followers[1 - first]
+    assert other.claim(5) is None
+    assert news_until(other, lambda news: news.leaders)[5] == Leader(two[first].boot_count, 1)
+    other.resign(5, 1)
+    assert other.claim(5) is None
+    leader.resign(5, 1)
+    assert news_until(other, lambda news: news.leaders) == {5: None}
+    assert other.claim(5) == 2
+    assert leader.claim(6) == 1
+    leader.leave()
+    assert news_until(other, lambda news: news.leaders.get(6, 0) is None)
+    whole = two[0].follow().read()
+    assert whole.leaders == {5: Leader(two[1 - first].boot_count, 2)}
+    assert set(whole.controllers) == {two[1 - first].boot_count}
+
+
+def test_what_a_silent_controller_led_is_free_again(two):
+    silent, other = (store.follow() for store in two)
+    other.read()
+    silent.beat(Presence("silent"))
+    assert silent.claim(5) == 1
+    assert news_until(other, lambda news: 5 in news.leaders and news.leaders)[5].term == 1
+    assert news_until(other, lambda news: 5 in news.leaders and news.leaders)[5] is None
+    other.beat(Presence("other"))
+    assert other.claim(5) == 2
+
+
+def news_until(follower, wanted):
+    """What `wanted` makes of the first news of which it makes anything."""
+    for _ in range(100):
+        if found := wanted(follower.read()):
+            return found
+    raise AssertionError("no such news")
 
 
 # -- more than a transaction ----------------------------------------------------------------------

@@ -121,6 +121,9 @@ class Switchboard:
         told.tell(server, counts, view_age, self.feeds[dpid].port, time.monotonic())
         return True
 
+    def elsewhere(self, _dpid):
+        return None
+
     def requests(self, dpid):
         told, now = self.request_counts.get(dpid, RequestCounts()), time.monotonic()
         return told.servers(now), told.droplets(self.feeds[dpid].port, now)

@@ -282,7 +282,7 @@ def test_what_each_droplet_asked_is_counted_and_shown(
     world: World, crowd: dict[int, Droplet]
 ) -> None:
     (droplet_id, droplet), (other, _) = list(crowd.items())[3:5]
-    rest = Rest(world.services)
+    rest = Rest(world.host, world.services.state_dir)
 
     def counted() -> dict[int, dict[str, Any]]:
         status, answer = rest.call("GET", f"/v1/switches/{world.dpid}/requests")

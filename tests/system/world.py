@@ -22,12 +22,13 @@ _ids = itertools.count(7_000_001)
 class World:
     """A hypervisor with both processes; droplets come and go with the tests.
 
-    `options` are those of [metadata] beside the usual.
+    `options` are those of [metadata] beside the usual, `server_options` of [metadata_http].
     """
 
     lab: Lab
     host: Hypervisor = field(default=None)  # type: ignore[assignment]  # the lab's next, if None
     options: dict[str, Any] = field(default_factory=dict)
+    server_options: dict[str, Any] = field(default_factory=dict)
     services: Services = field(init=False)
 
     def __post_init__(self) -> None:
@@ -35,7 +36,8 @@ class World:
         self.ovs = self.host.ovs
         self.host.add_bridge()
         options = {"droplet_port_names": "tap*, gone*", **self.options}
-        self.services = Services(self.lab, self.host, {"metadata": options})
+        both = {"metadata": options, "metadata_http": self.server_options}
+        self.services = Services(self.lab, self.host, both)
         self.services.dropletctl("host-setup", "--bridge", BRIDGE)
         self.services.start()
         self.ovs.vsctl("set-controller", BRIDGE, CONTROLLER)

@@ -102,7 +102,8 @@ def _controller_connection(facts: Facts) -> Iterator[Finding]:
 
 def _rivals(facts: Facts) -> Iterator[Finding]:
     bridge, targets = facts.wanted.bridge, sorted(one.target for one in facts.ovs.controllers)
-    if len(targets) > 1 and facts.settings.pipeline is Pipeline.STANDALONE:
+    may_be_many = facts.shared_registry or facts.settings.pipeline is not Pipeline.STANDALONE
+    if len(targets) > 1 and not may_be_many:
         yield _warning(
             "rivals",
             f"{bridge} has {len(targets)} controllers: {', '.join(targets)}",

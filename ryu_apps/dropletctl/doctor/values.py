@@ -130,7 +130,8 @@ class ServerAnswer:
 class Facts:
     """All that the checks judge. `steps` are what host-setup would do, `obstacles` why it cannot.
 
-    `dpid` is the bridge's, 16 hex digits, "" where there is no such bridge.
+    `dpid` is the bridge's, 16 hex digits, "" where there is no such bridge. `shared_registry`: a
+    bridge may have several controllers, for they have one registry.
     """
 
     wanted: Wanted
@@ -142,3 +143,4 @@ class Facts:
     host: Host = Host()
     steps: tuple[Step, ...] = ()
     obstacles: tuple[str, ...] = ()
+    shared_registry: bool = False

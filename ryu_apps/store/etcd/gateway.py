@@ -116,14 +116,9 @@ class Gateway:
             for key, revision in write.expected.items()
         ]
         operations: list[dict[str, Any]] = [
-            {
-                "request_put": {
-                    "key": self._key(key),
-                    "value": _encode(value),
-                    "lease": str(write.lease),
-                }
-            }
-            for key, value in write.puts.items()
+            {"request_put": {"key": self._key(key), "value": _encode(value), "lease": str(lease)}}
+            for lease, puts in ((0, write.puts), (write.lease, write.leased))
+            for key, value in puts.items()
         ]
         operations += [{"request_delete_range": {"key": self._key(key)}} for key in write.deletes]
         before = self._newest
@@ -173,6 +168,10 @@ class Gateway:
         """Begin the lease anew; False where it is over."""
         answer = self._call("lease/keepalive", {"ID": str(lease)}, again=True)
         return int(answer.get("result", {}).get("TTL", 0)) > 0
+
+    def revoke(self, lease: int) -> None:
+        """End the lease, and all that was put with it."""
+        self._call("lease/revoke", {"ID": str(lease)}, again=True)
 
     # -- one request --------------------------------------------------------------------------
 

@@ -7,6 +7,10 @@ Below the prefix of `registry_url`:
     droplet/<id>                a droplet's document, as `Droplet.encode` gave it
     follow/claims/<id>          what the datapath and the lists need of it, see `Summary`
     follow/status/<id>          its status; empty where nothing is left of one that there was
+    follow/controller/<boot>    a controller that lives, see `Presence`; goes with its lease
+    follow/leader/<dpid>        who leads this switch, see `Leader`; goes with its lease
+    follow/wish/<dpid>          the controller that would lead this switch, were it given up
+    term/<dpid>                 the newest term of this switch's leaders
     port/<name>                 the id of the droplet that holds this port name
     server/<dpid>/<name>        a metadata server that follows this switch
     settled/<dpid>              a switch all of whose servers are there, see `Store.settled`
@@ -19,10 +23,10 @@ revision is the document's.
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from ryu_apps.registry.claims import Claim
-from ryu_apps.store.interface import Entry, StoreRefused
+from ryu_apps.store.interface import Entry, Leader, Presence, StoreRefused
 
 FORMAT = 1
 """Of everything above; a registry of a later one is refused."""
@@ -31,6 +35,10 @@ DROPLET = "droplet/"
 FOLLOW = "follow/"
 CLAIMS = "follow/claims/"
 STATUS = "follow/status/"
+CONTROLLER = "follow/controller/"
+LEADER = "follow/leader/"
+WISH = "follow/wish/"
+TERM = "term/"
 PORT = "port/"
 SERVER = "server/"
 SETTLED = "settled/"
@@ -57,6 +65,41 @@ def server_of(key: str) -> tuple[int, str]:
     """The (dpid, name) of a server's key."""
     dpid, _, name = key.removeprefix(SERVER).partition("/")
     return int(dpid, 16), name
+
+
+def controller_key(boot_count: int) -> str:
+    """The key of a controller's signs of life."""
+    return f"{CONTROLLER}{boot_count}"
+
+
+def controller_of(key: str) -> int:
+    """The boot count of the controller whose key this is."""
+    return int(key.removeprefix(CONTROLLER))
+
+
+def switch_key(area: str, dpid: int) -> str:
+    """The key of this switch in `LEADER`, `WISH` or `TERM`."""
+    return f"{area}{dpid:016x}"
+
+
+def switch_of(key: str) -> int:
+    """The dpid of such a key."""
+    return int(key.rpartition("/")[2], 16)
+
+
+def encode_values(value: Leader | Presence) -> bytes:
+    """A leader or a presence as it is stored."""
+    return json.dumps(asdict(value)).encode()
+
+
+def leader(value: bytes) -> Leader:
+    """What `encode_values` wrote of one."""
+    return Leader(**json.loads(value))
+
+
+def presence(value: bytes) -> Presence:
+    """What `encode_values` wrote of one."""
+    return Presence(**json.loads(value))
 
 
 def settled_key(dpid: int) -> str:

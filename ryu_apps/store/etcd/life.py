@@ -3,9 +3,9 @@
 import logging
 from dataclasses import replace
 
-from ryu_apps.store.etcd.follow import BEAT, BEAT_LEASE_S
+from ryu_apps.store.etcd.follow import LEASE_S
 from ryu_apps.store.etcd.gateway import Gateway
-from ryu_apps.store.etcd.layout import BOOT, META, SETTLED, Meta
+from ryu_apps.store.etcd.layout import BOOT, CONTROLLER, META, SETTLED, Meta
 from ryu_apps.store.etcd.values import MAX_OPERATIONS, Range, Write
 from ryu_apps.store.interface import StoreRefused
 from ryu_apps.store.sqlite_changes import UNSEEN_BOOTS
@@ -33,10 +33,10 @@ class Life:
 
     def require_idle(self) -> None:
         """Raise StoreRefused where a controller shows signs of life."""
-        if beats := self._gateway.read(Range.under(BEAT, keys_only=True)).found[0].kvs:
+        if beats := self._gateway.read(Range.under(CONTROLLER, keys_only=True)).found[0].kvs:
             raise StoreRefused(
                 f"{self._shown}: {len(beats)} controllers have it open, or had "
-                f"{BEAT_LEASE_S} seconds ago: stop them first"
+                f"{LEASE_S} seconds ago: stop them first"
             )
 
     def carry_on(self, revision: int, boot_count: int) -> None:

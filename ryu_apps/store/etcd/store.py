@@ -18,7 +18,9 @@ from ryu_apps.store.etcd.follow import EtcdFollower
 from ryu_apps.store.etcd.gateway import Gateway
 from ryu_apps.store.etcd.layout import (
     CLAIMS,
+    CONTROLLER,
     DROPLET,
+    LEADER,
     PORT,
     SERVER,
     SETTLED,
@@ -33,6 +35,7 @@ from ryu_apps.store.interface import (
     BrokenOff,
     Change,
     ChangeRefused,
+    News,
     Outcome,
     Page,
     PageQuery,
@@ -88,7 +91,7 @@ class EtcdStore:
 
     def follow(self) -> EtcdFollower:
         """A new follower, which begins with all there is."""
-        return EtcdFollower(self._gateway, self._base, self._claims, self.boot_count)
+        return EtcdFollower(self._gateway, self._base, self._everything, self.boot_count)
 
     # -- writing ------------------------------------------------------------------------------
 
@@ -192,10 +195,11 @@ class EtcdStore:
         """How many droplets are stored."""
         return self._read(Range.under(CLAIMS, count_only=True)).found[0].count
 
-    def servers(self) -> list[tuple[int, str]]:
-        """The (dpid, name) of every metadata server that is remembered."""
+    def servers(self, dpid: int | None = None) -> list[tuple[int, str]]:
+        """The (dpid, name) of every metadata server that is remembered, or of one switch's."""
+        area = SERVER if dpid is None else layout.server_key(dpid, "")
         return [
-            layout.server_of(kv.key) for kv in self._gateway.read(Range.under(SERVER)).found[0].kvs
+            layout.server_of(kv.key) for kv in self._gateway.read(Range.under(area)).found[0].kvs
         ]
 
     def remember_server(self, dpid: int, name: str) -> None:
@@ -233,6 +237,26 @@ class EtcdStore:
 
     def close(self) -> None:
         """Nothing to give back: connections end with their threads."""
+
+    def _everything(self) -> tuple[News, int]:
+        """All that followers are told, as news, and etcd's revision of which it is."""
+        claims, revision = self._claims()
+        leaders = {
+            layout.switch_of(kv.key): layout.leader(kv.value) for kv in self._all(LEADER, revision)
+        }
+        controllers = {
+            layout.controller_of(kv.key): layout.presence(kv.value)
+            for kv in self._all(CONTROLLER, revision)
+        }
+        news = News(
+            self._base + revision,
+            claims,
+            count=len(claims),
+            whole=True,
+            leaders=dict(leaders),
+            controllers=dict(controllers),
+        )
+        return news, revision
 
     def _claims(self) -> tuple[dict[int, tuple[Claim, ...]], int]:
         """The claims of every droplet, and etcd's revision of which they are."""

@@ -128,18 +128,19 @@ class Read:
 class Write:
     """A transaction: `puts` and `deletes` happen if each key has the expected revision.
 
-    0 stands for no such key. What is put ends with the `lease`; 0 for none.
+    0 stands for no such key. What is in `leased` is put as well, and goes with the `lease`.
     """
 
     expected: dict[str, int] = field(default_factory=dict)
     puts: dict[str, bytes] = field(default_factory=dict)
     deletes: frozenset[str] = frozenset()
+    leased: dict[str, bytes] = field(default_factory=dict)
     lease: int = 0
 
     @property
     def operations(self) -> int:
         """As etcd counts them."""
-        return max(len(self.expected), len(self.puts) + len(self.deletes))
+        return max(len(self.expected), len(self.puts) + len(self.leased) + len(self.deletes))
 
     @property
     def size(self) -> int:

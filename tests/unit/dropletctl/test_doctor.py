@@ -159,3 +159,11 @@ def test_every_finding_is_of_a_check_that_is_listed() -> None:
 )
 def test_which_controllers_are_on_this_host(target: str, local: bool) -> None:
     assert on_this_host(target) is local
+
+
+def test_several_controllers_with_one_registry_are_no_rivals():
+    rivals = ovs(
+        controllers=(*HEALTHY.ovs.controllers, ControllerRow("ssl:c:6653", True, True, False))
+    )
+    assert [finding.check for finding in diagnose(rivals)] == ["rivals"]
+    assert list(diagnose(replace(rivals, shared_registry=True))) == []

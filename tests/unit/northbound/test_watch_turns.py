@@ -28,6 +28,9 @@ class OneSwitch:
     def feed(self, dpid):
         return self._feed
 
+    def elsewhere(self, _dpid):
+        return None
+
 
 @pytest.fixture
 def watchers(tmp_path):
