@@ -151,7 +151,12 @@ def world(monkeypatch):
     made = World()
     made.roles = Roles(made.leadership, made.switches, Away)
     made.switch = Switch(lambda: made.roles)
-    return made
+    yield made
+    # Without a connection nothing is left to settle.
+    made.roles._datapaths.clear()
+    with eventlet.Timeout(5):
+        while made.roles._busy:
+            eventlet.sleep(0.01)
 
 
 def test_a_switch_that_nobody_leads_is_claimed_and_led_in_a_new_term(world):
