@@ -5,6 +5,7 @@ ended.
 """
 
 BUDGETS = {
+    "http_servers": 240,
     "one_port": 120,
     "connect": 120,
     "start_up": 60,
