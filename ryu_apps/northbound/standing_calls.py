@@ -25,6 +25,9 @@ from ryu_apps.registry.droplet import MAX_DROPLET_ID, Droplet, decode_stored
 from ryu_apps.registry.search import words
 from ryu_apps.store.interface import PageQuery
 
+_IDS_AT_ONCE = 10_000
+"""Ids that are compared before other green threads get their turn."""
+
 _AT_ONCE = 100
 """Droplets that are read together: their documents are decoded on the hub's thread."""
 
@@ -65,8 +68,17 @@ def _switches(call: Call) -> Switches:
 
 def _unserved(call: Call, switches: Switches) -> list[int]:
     """The droplets that claim a port and are served on none, in id order."""
-    happy = served(feed for _, feed in switches)
-    return [one for one in call.context.registry.claims.droplet_ids() if one not in happy]
+    happy: set[int] = set()
+    for _, feed in switches:
+        happy |= served([feed])
+        eventlet.sleep(0)
+    claiming = call.context.registry.claims.droplet_ids()
+    unserved: list[int] = []
+    for start in range(0, len(claiming), _IDS_AT_ONCE):
+        some = claiming[start : start + _IDS_AT_ONCE]
+        unserved += [one for one in some if one not in happy]
+        eventlet.sleep(0)
+    return unserved
 
 
 def _page(
