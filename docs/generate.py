@@ -1,11 +1,11 @@
-"""Writes docs/pipeline.md, docs/options.md, docs/man and the figures in docs/operations.md.
+"""Writes docs/pipeline.md, options.md, metrics.md, docs/man and the figures in operations.md.
 
     .venv/bin/python docs/generate.py
 
 The first is docs/pipeline.in.md with the golden flows in the places marked for them, the second
-the tables of options; the manual pages are of `manpages.py`. The figures are those of
-docs/faults.json, which is .build/faults.json of a run of tests/system/test_faults.py. A test fails
-while what is committed differs from what this writes.
+the tables of options, the third those of metrics; the manual pages are of `manpages.py`. The
+figures are those of docs/faults.json, which is .build/faults.json of a run of
+tests/system/test_faults.py. A test fails while what is committed differs from what this writes.
 """
 
 import json
@@ -13,10 +13,13 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 from oslo_config import cfg
 
+import metadata_http.metric_table
 import metadata_http.settings
+import ryu_apps.northbound.metric_table
 import ryu_apps.settings
 from ryu_apps.pipeline.layout import CookieMark, Priority
 
@@ -32,6 +35,7 @@ def pages() -> dict[Path, str]:
     return {
         DOCS / "pipeline.md": pipeline_page(),
         DOCS / "options.md": options_page(),
+        DOCS / "metrics.md": metrics_page(),
         DOCS / "operations.md": operations_page(),
         **{DOCS / "man" / name: text for name, text in manpages().items()},
     }
@@ -152,6 +156,56 @@ def _default(option: cfg.Opt) -> str:
 def _choices(option: cfg.Opt) -> str:
     choices = getattr(option.type, "choices", None)
     return f" One of {', '.join(f'`{choice}`' for choice in choices)}." if choices else ""
+
+
+# -- docs/metrics.md -------------------------------------------------------------------------------
+
+METRICS = """\
+# Metrics
+
+For Prometheus, from both processes.
+
+Every family is there from the start, and no label can grow with what anybody sends: its values are
+listed here, or it is said what bounds them. What belongs to one droplet is no label:
+`GET /v1/switches/{{dpid}}/requests` ([rest.md](rest.md#get-v1switchesdpidrequests)) tells it. A
+counter counts from the start of its process. Beside these come the `process_` and `python_` metrics
+of the client library.
+
+## The controller: `GET /metrics` on its REST address
+
+{controller}
+
+## The metadata server: `/metrics` on `admin_listen`
+
+Each process of `workers` has a port of its own.
+
+{server}
+"""
+
+
+def metrics_page() -> str:
+    """docs/metrics.md."""
+    controller, server = ryu_apps.northbound.metric_table, metadata_http.metric_table
+    return _note("the metric tables") + METRICS.format(
+        controller="\n".join(_metrics(controller)), server="\n".join(_metrics(server))
+    )
+
+
+def _metrics(table: ModuleType) -> Iterator[str]:
+    yield "| metric | kind | | labels |"
+    yield "|---|---|---|---|"
+    for metric in table.METRICS:
+        end = "_total" if metric.kind == "counter" else ""
+        told = [_label(*label) for label in metric.labels.items()]
+        if metric.buckets:
+            told.append(f"up to {', '.join(f'{bound:g}' for bound in metric.buckets)} s")
+        name = f"{table.PREFIX}{metric.name}{end}"
+        yield f"| `{name}` | {metric.kind} | {metric.text} | {'; '.join(told)} |"
+
+
+def _label(name: str, values: tuple[str, ...] | str) -> str:
+    told = values if isinstance(values, str) else ", ".join(values)
+    return f"`{name}`: {told}"
 
 
 # -- docs/operations.md ----------------------------------------------------------------------------

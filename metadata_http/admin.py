@@ -5,15 +5,12 @@ Shell. Never on the socket droplets reach; `settings` refuses any other than a l
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from prometheus_client import PROCESS_COLLECTOR as PROCESS
-from prometheus_client import CollectorRegistry, Counter, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
-
-_PREFIX = "metadata_http"
+from prometheus_client import CollectorRegistry, generate_latest
 
 AT_ONCE = 32
 """Connections to admin at a time; one that says nothing is closed after ten seconds."""
@@ -21,60 +18,9 @@ _CALLERS = "/callers/"
 _NOT_HERE = b"/healthz, /readyz, /metrics, /requests or /callers/ADDRESS\n"
 
 
-class AnswerCounter:
-    """Counts answers by status, with one lookup where the status was seen before."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self._counter = Counter(
-            f"{_PREFIX}_answers", "Answers by HTTP status", ["status"], registry=registry
-        )
-        self._children: dict[int, Any] = {}
-
-    def count(self, status: int) -> None:
-        """One more answer with `status`."""
-        child = self._children.get(status)
-        if child is None:
-            child = self._children[status] = self._counter.labels(str(status))
-        child.inc()
-
-
-class LimitCounters:
-    """How often a droplet met one of its limits, without telling which droplet it was."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self._over_rate = Counter(
-            f"{_PREFIX}_over_rate", "Requests answered 429 for rate_limit", registry=registry
-        )
-        self._ended = Counter(
-            f"{_PREFIX}_connections_ended",
-            "Connections ended: beyond max_connections_per_droplet, or of a former droplet",
-            ["reason"],
-            registry=registry,
-        )
-        self.crowding = self._ended.labels("crowding").inc
-        self.rebound = self._ended.labels("rebound").inc
-
-    def over_rate(self) -> None:
-        """One more request over its droplet's rate."""
-        self._over_rate.inc()
-
-
 Report = Callable[[], dict[str, Any]]
 Whose = Callable[[str], dict[str, Any]]
 """From an address to the verdict on who asks from it."""
-
-
-class _Gauges:
-    """The report's numbers as gauges, read when they are asked for."""
-
-    def __init__(self, report: Report) -> None:
-        self._report = report
-
-    def collect(self) -> Iterator[Metric]:
-        """As prometheus_client asks for it."""
-        for name, value in self._report().items():
-            if isinstance(value, bool | int | float):
-                yield GaugeMetricFamily(f"{_PREFIX}_{name}", f"{name} of /readyz", float(value))
 
 
 class Admin:
@@ -92,7 +38,6 @@ class Admin:
         requests: Report,
         whose: Whose,
     ) -> None:
-        registry.register(_Gauges(report))
         registry.register(PROCESS)
         self._server = _Server((host, port), _handler(registry, report, requests, whose))
 

@@ -23,6 +23,7 @@ from metadata_http.conditional import BadWish, Wish
 from metadata_http.document import Node
 from metadata_http.identity import UNCHECKED, Caller, Sight, Verdict, identify
 from metadata_http.lease import Lease
+from metadata_http.metrics import path_kind
 from metadata_http.oddities import Oddities, who
 from metadata_http.rates import Quotas
 from metadata_http.reports import Reply, Reports
@@ -73,10 +74,16 @@ def clock() -> float:
 
 
 class Counter(Protocol):
-    """Counts answers by their status."""
+    """Counts answers, and what was odd about those that no known droplet got."""
 
-    def count(self, status: int) -> None:
-        """One more answer with `status`."""
+    def count(self, status: int, path_kind: str, seconds: float | None) -> None:
+        """One more answer; `seconds` is what it took, None where it came later."""
+
+    def without_token(self) -> None:
+        """One more request that would be refused were a token required."""
+
+    def odd(self, caller: Caller, port: Port | None, status: int) -> None:
+        """An answer to nobody who is known for certain; `port` is whose the address is."""
 
 
 class Application:
@@ -85,8 +92,7 @@ class Application:
     `sight` is replaced likewise by whoever watches the switch's database, if anyone does, and by
     `look()` on the calling thread when it is no longer fresh.
     `unknown_droplet_grace` and `longest_wait` are in seconds; `formats` are those of droplets
-    that have none of their own; `sessions` makes and knows session tokens, and `without_token` is
-    called with the droplet's id for each request that none was asked of.
+    that have none of their own; `sessions` makes and knows session tokens.
     A fault of ours costs one droplet a 500, never the rest.
     """
 
@@ -103,7 +109,6 @@ class Application:
         self.waits = Waits(clock, limit=4096, per_droplet=32)
         self.reports: Reports | None = None
         self.sessions: Sessions = NO_SESSIONS
-        self.without_token: Callable[[int], None] = lambda droplet_id: None
         self._counter = counter
         self._oddities = Oddities()
         self._tree = lru_cache(_TREES_KEPT)(_tree)
@@ -160,19 +165,23 @@ class Application:
         ):
             prepared = droplet.prepared.get(environ["PATH_INFO"])
             if prepared is not None:
-                self.without_token(droplet.droplet_id)
-                droplet.tally.count(prepared[2], now)
-                self._counter.count(prepared[2])
+                tally = droplet.tally
+                tally.without_token += 1
+                tally.count(prepared[2], now)
                 start_response(prepared[0], list(prepared[1]))
+                self._counter.without_token()
+                self._counter.count(prepared[2], prepared[4], clock() - now)
                 return prepared[3]
         return self._answer(environ, start_response)
 
     def _answer(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         peer, request = environ["REMOTE_ADDR"], _request(environ)
+        began = clock()
         view, caller = self._caller(peer)
-        finish, trees = partial(self._finish, peer, caller, request), self._trees(caller)
+        finish, trees = partial(self._finish, peer, caller, request, None), self._trees(caller)
         if caller.droplet is not None and lacks_token(caller, request, trees):
-            self.without_token(caller.droplet.droplet_id)
+            caller.droplet.tally.without_token += 1
+            self._counter.without_token()
         if is_report(caller, request, trees, self.sessions):
             return _deliver(environ, start_response, partial(self._report, environ, caller), finish)
         response = self._respond(peer, caller, request)
@@ -188,8 +197,9 @@ class Application:
             # Only paths that exist are remembered, so a droplet cannot make this grow. A droplet
             # that must show a token gets nothing for a plain request, so nothing of it is here.
             prepared = (response.status_line, response.headers, response.status.value)
-            droplet.prepared[request.path] = (*prepared, [response.body])
-        return _start(finish(response), start_response)
+            kind = path_kind(request.path)
+            droplet.prepared[request.path] = (*prepared, [response.body], kind)
+        return _start(self._finish(peer, caller, request, began, response), start_response)
 
     def _over_quota(
         self, environ: Environ, start_response: StartResponse, port: Port, now: float
@@ -199,7 +209,7 @@ class Application:
         caller = Caller(Verdict.WAIT, f"port {port.name} has asked too often", port)
         response = over_quota(self.quotas.wait(peer, now))
         self.count_over_quota()
-        return _start(self._finish(peer, caller, request, response), start_response)
+        return _start(self._finish(peer, caller, request, now, response), start_response)
 
     def _caller(self, peer: str) -> tuple[View | None, Caller]:
         if clock() >= self.sight.fresh:
@@ -225,14 +235,22 @@ class Application:
         served = self.formats if droplet.formats is None else droplet.formats
         return {name: partial(self._tree, droplet, name) for name in served}
 
-    def _finish(self, peer: str, caller: Caller, request: Request, response: Response) -> Response:
-        """What is done with every answer on its way out."""
+    def _finish(
+        self,
+        peer: str,
+        caller: Caller,
+        request: Request,
+        began: float | None,
+        response: Response,
+    ) -> Response:
+        """What is done with every answer on its way out; `began` is None for one that came late."""
         if request.method == "HEAD":
             response = replace(response, body=b"")
         now = clock()
         if response.status >= 400:
             self._oddities.note(now, peer, caller, request, response)
-        self._counter.count(response.status.value)
+        seconds = None if began is None else now - began
+        self._counter.count(response.status.value, path_kind(request.path), seconds)
         self._count(peer, caller, response.status.value, now)
         return response
 
@@ -244,6 +262,8 @@ class Application:
             port = view.by_address.get(peer)
         if port is not None and port.droplet is not None:
             port.droplet.tally.count(status, now)
+        if caller.verdict is not Verdict.KNOWN and view is not None:
+            self._counter.odd(caller, port, status)
 
     def _report(self, environ: Environ, caller: Caller, reply: Reply) -> Response | None:
         if self.reports is None:

@@ -12,13 +12,13 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from metadata_http import connections
-from metadata_http.admin import Admin, AnswerCounter, LimitCounters
+from metadata_http.admin import Admin
 from metadata_http.app import Application, clock
 from metadata_http.counts import entries
 from metadata_http.followed import Followed
+from metadata_http.metrics import Metrics
 from metadata_http.rates import Quotas
 from metadata_http.settings import Settings
-from metadata_http.token_metrics import WithoutToken
 from metadata_http.view import Droplet
 from metadata_http.way import Way
 
@@ -37,11 +37,8 @@ class Service:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.application = Application(AnswerCounter(self.registry))
-        self._limits = LimitCounters(self.registry)
-        without_token = WithoutToken(lambda: {droplet.droplet_id for droplet in self._droplets()})
-        self.registry.register(without_token)
-        self.application.without_token = without_token.count
+        self._metrics = Metrics()
+        self.application = Application(self._metrics)
         self._followed: Followed | None = None
         self._changing = threading.Lock()  # one after the other: moves, and the end
         self._stopped = threading.Event()
@@ -77,17 +74,19 @@ class Service:
         application.waits.limit = settings.max_waits
         application.waits.per_droplet = settings.max_waits_per_droplet
         application.quotas = Quotas(settings.rate_limit, settings.rate_burst)
-        application.count_over_quota = self._limits.over_rate
+        application.count_over_quota = self._metrics.over_rate
         application.end_connections = self._end_connections
-        most, ended = settings.max_connections_per_droplet, self._limits.crowding
+        most, ended = settings.max_connections_per_droplet, self._metrics.crowding
         self._guard = connections.Guard(most, self._droplets_network, ended)
 
     def _end_connections(self, addresses: frozenset[str]) -> None:
-        self._limits.rebound(connections.end(addresses))
+        self._metrics.rebound(connections.end(addresses))
 
     def _admin(self, settings: Settings, slot: int) -> Admin:
         host, port = settings.admin_listen.host, settings.admin_listen.port
         own = port + slot if port else 0
+        self._metrics.report = self.report
+        self.registry.register(self._metrics)
         try:
             return Admin(
                 *(host, own, self.registry, self.report), self.requests, self.application.whose

@@ -16,7 +16,8 @@ class Tally:
     """Counts since the server's start, or since the droplet came to the port.
 
     `errors` are answers from 400 on but 429, `unsure` those of them that were 503; `last_at` is
-    when the last request was answered, in seconds of the caller's clock.
+    when the last request was answered, in seconds of the caller's clock. `without_token` are
+    requests that were answered and would not be if the droplet had to show a token.
 
     Threads count without a lock: CPython changes threads between calls and at jumps back, of which
     there are none within `+= 1` on a slot. Were one lost all the same, these are for people.
@@ -26,6 +27,7 @@ class Tally:
     errors: int = 0
     rate_limited: int = 0
     unsure: int = 0
+    without_token: int = 0
     last_status: int = 0
     last_at: float = 0.0
 
@@ -50,6 +52,7 @@ class Tally:
             "errors": self.errors,
             "rate_limited": self.rate_limited,
             "unsure": self.unsure,
+            "without_token": self.without_token,
             "last_status": self.last_status,
             "last_request_s": round(max(now - self.last_at, 0.0), 1),
         }

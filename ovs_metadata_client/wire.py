@@ -142,8 +142,8 @@ class DropletRequests(TypedDict):
     """What a switch's metadata servers counted for a droplet on a port since they started.
 
     `errors` are answers of 400 or above other than 429, which `rate_limited` counts; `unsure` are
-    requests that were answered 503 because it was not certain whose they are; `last_request_s` is
-    seconds ago.
+    requests that were answered 503 because it was not certain whose they are; `without_token` would
+    be refused if the droplet had to show a session token; `last_request_s` is seconds ago.
     """
 
     droplet_id: int
@@ -152,6 +152,7 @@ class DropletRequests(TypedDict):
     errors: int
     rate_limited: int
     unsure: int
+    without_token: int
     last_status: int
     last_request_s: float
 

@@ -162,6 +162,12 @@ class MetadataController(app_manager.RyuApp):
         ports = tuple(map(switch_port, msg.body))
         self._switchboard.deliver(msg.datapath, PortList(msg.xid, ports, _more(msg)))
 
+    @set_ev_cls(ofp_event.EventOFPDescStatsReply, MAIN_DISPATCHER)
+    def _description(self, event: ofp_event.EventOFPDescStatsReply) -> None:
+        told = event.msg.body.sw_desc
+        release = told.decode("ascii", "replace") if isinstance(told, bytes) else str(told)
+        self._switchboard.described(event.msg.datapath, release.rstrip("\0"))
+
     @set_ev_cls(ofp_event.EventOFPFlowStatsReply, MAIN_DISPATCHER)
     def _flow_list(self, event: ofp_event.EventOFPFlowStatsReply) -> None:
         msg = event.msg

@@ -94,6 +94,12 @@ class Bridge:
         return len(self._shared.installed) + ports * PortFlows.COUNT
 
     @property
+    def wanted_flow_count(self) -> int:
+        """How many flows of ours the switch should have, refused ones included."""
+        ports = sum(each.occupant.identity is not None for each in self._records.values())
+        return len(self._shared.wanted) + ports * PortFlows.COUNT
+
+    @property
     def shared_failure(self) -> str | None:
         """Why the switch refused the shared flows, without which no port is served."""
         return self._shared.failure

@@ -13,6 +13,7 @@ from typing import Protocol
 from ryu_apps.binding.bridge import Bridge
 from ryu_apps.binding.drift import Repairs
 from ryu_apps.binding.feed import PortFeed
+from ryu_apps.binding.figures import Figures
 from ryu_apps.binding.followers import Followers, TooMany
 from ryu_apps.binding.port import Denied, Lobby, Nobody, SwitchPort, Tenant, Wanted
 from ryu_apps.binding.requests import RequestCounts
@@ -83,6 +84,7 @@ class Switch:
                 *(self.bridge.meters.warnings if self.bridge else ()),
             ),
             drift=self.repairs.view(),
+            flows_wanted=self.bridge.wanted_flow_count if self.bridge else 0,
         )
 
 
@@ -102,6 +104,7 @@ class Fleet:
         claims_are_current: Callable[[], bool] = lambda: True,
     ) -> None:
         self.switches: dict[int, Switch] = {}
+        self.figures = Figures()
         self._claims = claims
         self._settings_of = settings_of
         self._first_revision = first_revision

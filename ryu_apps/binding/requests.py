@@ -12,7 +12,7 @@ from ryu_apps.binding.views import PortView
 MAX_PORTS = 1000
 """Ports in what a server tells at once; one that has more to tell comes again."""
 
-COUNTS = ("requests", "errors", "rate_limited", "unsure")
+COUNTS = ("requests", "errors", "rate_limited", "unsure", "without_token")
 
 MAX_COUNT = 2**53 - 1
 """The greatest count there can be: whole in every reader's JSON."""
@@ -28,7 +28,8 @@ class PortCounts:
     """What was asked on one port by the droplet there, since its server's start.
 
     `errors` are answers from 400 on but 429 (`rate_limited`), `unsure` those of them that were 503;
-    `last_request_s` is how many seconds ago the last request was, when this was told.
+    `without_token` would be refused if the droplet had to show one; `last_request_s` is how many
+    seconds ago the last request was, when this was told.
     """
 
     ofport: int
@@ -37,6 +38,7 @@ class PortCounts:
     errors: int
     rate_limited: int
     unsure: int
+    without_token: int
     last_status: int
     last_request_s: float
 

@@ -24,12 +24,14 @@ from ryu_apps.pipeline.shared_flows import shared_flows
 class SharedFlows:
     """The flows under SHARED_OFPORT's cookie.
 
-    `installed` are those that the switch has acknowledged, `failure` is why it refused them.
+    `wanted` are those there should be, `installed` those that the switch has acknowledged,
+    `failure` is why it refused them.
     `moved`: they changed since `begin_check`, so that what was read back meanwhile tells nothing.
     """
 
     def __init__(self, settings: BridgeSettings, codec: Codec, draft: TransactionDraft) -> None:
         self.installed: tuple[Flow, ...] = ()
+        self.wanted: tuple[Flow, ...] = ()
         self.failure: str | None = None
         self.moved = False
         self._settings = settings
@@ -39,14 +41,15 @@ class SharedFlows:
 
     def install(self, meta: MetaPort | None) -> None:
         """They become what they must be, whatever they are."""
-        shared = shared_flows(self._settings, meta)
+        self.wanted = shared = shared_flows(self._settings, meta)
         self._draft.delete([self._settings.cookie.shared])
         self._draft.add(shared)
         self._begin(shared)
 
     def adopt(self, meta: MetaPort | None, found: Installed) -> None:
         """Keep those `found` on the switch as far as they are right, mend the others."""
-        self._mend(shared_flows(self._settings, meta), found)
+        self.wanted = shared_flows(self._settings, meta)
+        self._mend(self.wanted, found)
 
     def completed(self) -> None:
         """The switch has carried out what was begun first."""

@@ -74,3 +74,4 @@ class SwitchView:
     binding: int = 0
     errors: int = 0
     drift: DriftView = field(default_factory=DriftView)
+    flows_wanted: int = 0

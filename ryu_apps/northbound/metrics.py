@@ -1,99 +1,161 @@
-"""Numbers of the interface for Prometheus; the names are in docs/rest.md and stay.
+"""What the controller counts, in the form of `metric_table`, for prometheus_client.
 
 The registry of collectors is our own, so that tests and others in the process do not meet in
-the library's global one; the controller may add its collectors to `collectors`.
+the library's global one.
 """
 
-from collections.abc import Callable, Iterable
-from functools import partial
+import platform
+from collections import Counter as Tally
+from collections.abc import Callable, Iterable, Mapping
+from importlib.metadata import version
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+)
+from prometheus_client.core import Metric as Family
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
+from ryu_apps.binding.figures import Durations, Figures
+from ryu_apps.binding.views import SwitchState, SwitchView
 from ryu_apps.northbound.context import Places
+from ryu_apps.northbound.metric_table import METHODS, METRICS, PREFIX, Metric
 from ryu_apps.northbound.registry import Registry
-from ryu_apps.northbound.watch import Switchboard, Watchers
+from ryu_apps.northbound.watch import Watchers
 
-_METHODS = frozenset({"GET", "HEAD", "PUT", "POST", "PATCH", "DELETE"})
-_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
+Samples = Mapping[tuple[str, ...], float]
 
-
-class _Drift(Collector):
-    """What others did to our flows, by switch."""
-
-    def __init__(self, switches: Switchboard) -> None:
-        self._switches = switches
-
-    def collect(self) -> Iterable[Metric]:
-        """Read when somebody looks."""
-        text = "Flows mended after others changed or deleted them"
-        family = CounterMetricFamily("ovs_metadata_flows_repaired", text, labels=["dpid"])
-        for view in self._switches.switches():
-            family.add_metric([f"{view.dpid:016x}"], view.drift.repaired)
-        yield family
+# These the library counts itself, as they happen.
+_REST = ("rest_requests", "rest_seconds")
+_BY_NAME = {metric.name: metric for metric in METRICS}
 
 
 class Metrics:
-    """The collectors of one controller."""
+    """The collectors of one controller. `dropped` tells how many log lines were lost."""
 
     def __init__(self, collectors: CollectorRegistry | None = None) -> None:
         self.collectors = collectors or CollectorRegistry()
+        self.dropped: Callable[[], int] = lambda: 0
         ProcessCollector(registry=self.collectors)
         PlatformCollector(registry=self.collectors)
+        requests, seconds = (_BY_NAME[name] for name in _REST)
         self._requests = Counter(
-            "ovs_metadata_rest_requests",
-            "REST requests answered",
-            ["method", "path", "status"],
-            registry=self.collectors,
+            PREFIX + requests.name, requests.text, list(requests.labels), registry=self.collectors
         )
         self._seconds = Histogram(
-            "ovs_metadata_rest_seconds",
-            "Time to the answer's head, by path",
-            ["path"],
-            buckets=_BUCKETS,
+            PREFIX + seconds.name,
+            seconds.text,
+            list(seconds.labels),
+            buckets=seconds.buckets,
             registry=self.collectors,
         )
 
     def answered(self, method: str, path: str, status: int, seconds: float) -> None:
         """Count a request; `path` is the route's, never the sender's own text."""
-        self._requests.labels(method if method in _METHODS else "other", path, status).inc()
+        self._requests.labels(method if method in METHODS else "other", path, status).inc()
         self._seconds.labels(path).observe(seconds)
 
     def observe(self, registry: Registry, watchers: Watchers, batches: Places) -> None:
         """Tell what these count, whenever somebody looks."""
-        gauges: dict[str, tuple[str, Callable[[], float]]] = {
-            "droplets": ("Registered droplets", lambda: registry.count),
-            "claimed_ports": ("Port names droplets claim", lambda: registry.claims.count),
-            "registry_writable": ("0 after a write failed", lambda: registry.last_error is None),
-            "registry_damaged": ("1 after damage was found", lambda: registry.damage is not None),
-            "registry_age_seconds": (
-                "Since when others may have written to the registry unheard; 0: nobody else writes",
-                registry.age,
-            ),
-            "watchers": ("Open watch streams", lambda: watchers.count),
-            "batches": ("Batches under way", lambda: batches.taken),
-        }
-        for name, (text, value) in gauges.items():
-            gauge = Gauge(f"ovs_metadata_{name}", text, registry=self.collectors)
-            gauge.set_function(value)
-        counts = {
-            "switches": "Switches known, connected or not",
-            "followers": "Metadata servers that are waited for, of all switches",
-            "news_waiting": "News of switches and claims that no session has dealt with yet",
-        }
-        for name, text in counts.items():
-            gauge = Gauge(f"ovs_metadata_{name}", text, registry=self.collectors)
-            gauge.set_function(partial(_count, watchers.switchboard, name))
-        self.collectors.register(_Drift(watchers.switchboard))
+        self.collectors.register(_Collector(self, registry, watchers, batches))
 
     def exposition(self) -> tuple[bytes, str]:
         """The text to serve and its content type."""
         return generate_latest(self.collectors), CONTENT_TYPE_LATEST
 
 
-def _count(switchboard: Switchboard, name: str) -> float:
-    return switchboard.counts()[name]
+class _Collector(Collector):
+    """All of the table but what the library counts, read when somebody looks."""
+
+    def __init__(
+        self, metrics: Metrics, registry: Registry, watchers: Watchers, batches: Places
+    ) -> None:
+        self._metrics = metrics
+        self._registry = registry
+        self._watchers = watchers
+        self._batches = batches
+
+    def collect(self) -> Iterable[Family]:
+        """As prometheus_client asks for it."""
+        switchboard = self._watchers.switchboard
+        figures = switchboard.figures
+        samples = (
+            self._own()
+            | _of_switches(switchboard.switches())
+            | _of_figures(figures)
+            | {name: {(): value} for name, value in switchboard.counts().items()}
+        )
+        durations = {
+            "in_sync_seconds": figures.in_sync,
+            "port_serving_seconds": figures.serving,
+            "registry_commit_seconds": self._registry.commits,
+        }
+        for metric in METRICS:
+            if metric.kind == "histogram" and metric.name not in _REST:
+                yield _histogram(metric, durations[metric.name])
+            elif metric.name not in _REST:
+                yield _family(metric, samples[metric.name])
+
+    def _own(self) -> dict[str, Samples]:
+        registry = self._registry
+        single = {
+            "droplets": registry.count,
+            "claimed_ports": registry.claims.count,
+            "registry_bytes": registry.size,
+            "registry_writable": registry.last_error is None,
+            "registry_damaged": registry.damage is not None,
+            "registry_age_seconds": registry.age(),
+            "registry_failures": registry.failures,
+            "watchers": self._watchers.count,
+            "batches": self._batches.taken,
+            "log_lines_dropped": self._metrics.dropped(),
+        }
+        build = (version("ovs-metadata"), platform.python_version())
+        return {name: {(): float(value)} for name, value in single.items()} | {
+            "build_info": {build: 1.0}
+        }
+
+
+def _of_switches(views: Iterable[SwitchView]) -> dict[str, Samples]:
+    views = list(views)
+    states = Tally(str(view.state) for view in views)
+    dpids = {view.dpid: (f"{view.dpid:016x}",) for view in views}
+    return {
+        "switches_in_state": {(state,): states[state] for state in SwitchState},
+        "flows_wanted": {dpids[view.dpid]: view.flows_wanted for view in views},
+        "flows_installed": {dpids[view.dpid]: view.flows for view in views},
+        "flows_repaired": {dpids[view.dpid]: view.drift.repaired for view in views},
+    }
+
+
+def _of_figures(figures: Figures) -> dict[str, Samples]:
+    counted = {
+        "switch_connections": ("event", figures.connections),
+        "port_events": ("event", figures.port_events),
+        "switch_refusals": ("of", figures.refused),
+    }
+    samples: dict[str, Samples] = {
+        name: {(value,): counts[value] for value in _BY_NAME[name].labels[label]}
+        for name, (label, counts) in counted.items()
+    }
+    releases = figures.by_release().items()
+    return samples | {"switch_releases": {(release,): count for release, count in releases}}
+
+
+def _family(metric: Metric, samples: Samples) -> Family:
+    kind = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
+    family = kind(PREFIX + metric.name, metric.text, labels=list(metric.labels))
+    for values, value in samples.items():
+        family.add_metric(values, value)
+    return family
+
+
+def _histogram(metric: Metric, durations: Durations) -> Family:
+    family = HistogramMetricFamily(PREFIX + metric.name, metric.text)
+    family.add_metric([], durations.cumulated(), durations.total)
+    return family

@@ -14,6 +14,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import groupby, islice
 from operator import attrgetter
@@ -22,6 +23,7 @@ from typing import Any, BinaryIO
 from eventlet import tpool
 from eventlet.semaphore import Semaphore
 
+from ryu_apps.binding.figures import Durations
 from ryu_apps.northbound.following import Following
 from ryu_apps.northbound.leadership import Leadership
 from ryu_apps.northbound.turns import in_turns
@@ -79,6 +81,9 @@ class Registry:
     turns for others between. It must not block. Must be used from green threads of one hub; a
     write must not be left by a timeout or a kill.
 
+    `commits` tells how long they took, `failures` how many failed, and `size` the store's bytes
+    after the last.
+
     Methods that write raise `ChangeRefused` (what is stored forbids it) or `StoreError`.
     """
 
@@ -99,6 +104,9 @@ class Registry:
         self.damage: str | None = None
         self._clock = clock
         self._failed_at = 0.0
+        self.commits = Durations()
+        self.failures = 0
+        self.size = 0
         self._store = store
         self._offload = offload
         self._queue: deque[_Ticket] = deque()
@@ -228,6 +236,7 @@ class Registry:
             loaded.add(droplet_id, tuple(claims))
         loaded.take_effect()
         self.count = self._offload(self._store.count)
+        self._offload(self._measure)
 
     def _write(self, change: Change) -> Any:
         """Have `change` committed; its outcome. Raises what the store refuses or fails with."""
@@ -245,7 +254,7 @@ class Registry:
     def _commit_group(self) -> None:
         group = [self._queue.popleft() for _ in range(min(len(self._queue), _MAX_GROUP))]
         try:
-            outcomes = self._offload(self._store.write, [ticket.change for ticket in group])
+            outcomes = self._offload(self._commit, [ticket.change for ticket in group])
             self.last_error = None
             if self.following is not None:
                 self.following.wait_for(max(map(_revision, outcomes)))
@@ -255,12 +264,25 @@ class Registry:
                 ticket.result = outcome
         except StoreError as error:
             self.last_error, self._failed_at = str(error), self._clock()
+            self.failures += 1
             for ticket in group:
                 ticket.result = error
         finally:
             for ticket in group:
                 # Only a fault of ours leaves one open; whoever waits for it must not wait on.
                 ticket.result = ticket.result or StoreUnavailable("the write was broken off")
+
+    def _commit(self, changes: list[Change]) -> list[Outcome]:
+        """On a native thread: its clock counts the disk and not the turns of green threads."""
+        began = time.monotonic()
+        outcomes = self._store.write(changes)
+        self.commits.observe(time.monotonic() - began)
+        self._measure()
+        return outcomes
+
+    def _measure(self) -> None:
+        with suppress(StoreError):  # What is written is written, whoever cannot be asked its size.
+            self.size = self._store.size()
 
     def _follow(self, change: Change, outcome: Outcome) -> None:
         """Bring the index to where the store is, and tell of it."""

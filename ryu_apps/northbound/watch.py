@@ -20,6 +20,7 @@ from eventlet.queue import Empty, LightQueue
 from eventlet.wsgi import WSGI_LOCAL
 
 from ryu_apps.binding.feed import Change, PortFeed
+from ryu_apps.binding.figures import Figures
 from ryu_apps.binding.followers import LEASE, NotLeading
 from ryu_apps.binding.hops import PortHops
 from ryu_apps.binding.requests import PortCounts, ServerView
@@ -46,6 +47,8 @@ _AT_ONCE = 32
 
 class Switchboard(Protocol):
     """What the interface needs of the controller's core."""
+
+    figures: Figures
 
     def switches(self) -> list[SwitchView]:
         """All switches that are or were connected."""

@@ -4,6 +4,7 @@ A transaction is a sequence of stages; each begins when the switch has answered 
 the one before without having refused anything.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -75,7 +76,8 @@ class Sender:
     `completed(transaction)` is called when the switch has carried one out, and `failed(transaction,
     reasons, undone)` when it refused flows of the ofports in `reasons`: `undone` tells whether
     nothing of it was done. `meters_refused(reasons)` is called before that for meters, by ofport,
-    and the transaction goes on without them. `bundles` False: the switch has no ONF bundles.
+    and the transaction goes on without them. `refused` counts what was refused by its kind.
+    `bundles` False: the switch has no ONF bundles.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class Sender:
         completed: Callable[[Transaction], None],
         failed: Callable[[Transaction, dict[int, str], bool], None],
         meters_refused: Callable[[dict[int, str]], None],
+        refused: Counter[str],
     ) -> None:
         self.bundles = True
         self._datapath = datapath
@@ -94,6 +97,7 @@ class Sender:
         self._completed = completed
         self._failed = failed
         self._meters_refused = meters_refused
+        self._refused = refused
         self._barriers: dict[int, _Sent] = {}
         self._under_way: list[_Sent] = []
         self._bundle_id = 0
@@ -146,16 +150,18 @@ class Sender:
                     return True
         return False
 
-    @staticmethod
-    def _note(sent: _Sent, owner: _Owner, reason: str) -> None:
+    def _note(self, sent: _Sent, owner: _Owner, reason: str) -> None:
         match owner:
             case None:
+                self._refused["bundle"] += 1
                 sent.fault = reason
             case _MeterOf(ofport, decides=False):
                 sent.meters[ofport] = reason
             case _MeterOf(ofport):
+                self._refused["meter"] += 1
                 sent.unmetered[ofport] = sent.meters.get(ofport, reason)
             case _:
+                self._refused["flow"] += 1
                 sent.refusals[owner] = reason
 
     def _next_stage(self, sent: _Sent) -> None:

@@ -19,9 +19,9 @@ from ryu.ofproto.ofproto_v1_3_parser import OFPMultipartRequest
 from ryu_apps.binding.bridge import Bridge
 from ryu_apps.binding.fleet import Fleet, Switch
 from ryu_apps.binding.meters import NO_METERS, MeterTable
-from ryu_apps.binding.port import SwitchPort
+from ryu_apps.binding.port import SwitchPort, Tenant
 from ryu_apps.binding.transaction import Transaction
-from ryu_apps.binding.views import SwitchState
+from ryu_apps.binding.views import PortState, SwitchState
 from ryu_apps.pipeline.layout import CookieMark
 from ryu_apps.southbound import encode, meters
 from ryu_apps.southbound.counting import FlowQuestion, FlowReader
@@ -61,6 +61,9 @@ LEASE_CHECK = 0.5
 
 INBOX_LIMIT = 1 << 16
 """News that wait for a session: as many as a switch has ofports, for it may tell of each."""
+
+
+_PORT_EVENTS = {ofp.OFPPR_ADD: "add", ofp.OFPPR_DELETE: "delete"}
 
 
 Part = TypeVar("Part", FlowList, PortList, MeterLimit, MeterList)
@@ -106,9 +109,12 @@ class Session:
             self._completed,
             self._failed,
             self._meters_refused,
+            fleet.figures.refused,
         )
         self._inspector = Inspector(datapath, switch, self._codec)
         self._reader = FlowReader(datapath, self._codec)
+        # When droplets' ports came that are not served yet.
+        self._arrived: dict[int, float] = {}
         self._thread = hub.spawn(self._run)
 
     def deliver(self, news: object) -> None:
@@ -193,6 +199,7 @@ class Session:
                 monotonic() - self._accepted,
                 bridge.flow_count,
             )
+            self._fleet.figures.in_sync.observe(monotonic() - self._accepted)
             self._accepted = None
 
     def _handle(self, news: object) -> None:
@@ -349,12 +356,16 @@ class Session:
 
     def _port_news(self, port: SwitchPort, reason: int) -> None:
         bridge, fleet, switch = self._bridge(), self._fleet, self.switch
+        fleet.figures.port_events[_PORT_EVENTS.get(reason, "modify")] += 1
         if reason == ofp.OFPPR_DELETE:
+            self._arrived.pop(port.ofport, None)
             bridge.port_removed(port.ofport)
             self._tell(fleet.lose_sight(switch, port.name), port.name)
             return
         if reason == ofp.OFPPR_ADD or port.name not in switch.port_names:
             self._tell(fleet.sight(switch, port.name, live=True), port.name)
+            if isinstance(fleet.assign(switch, port), Tenant):
+                self._arrived[port.ofport] = monotonic()
         bridge.port_changed(port)
 
     def _barrier_done(self, xid: int) -> None:
@@ -363,8 +374,13 @@ class Session:
         self._sender.barrier_done(xid)
 
     def _refused(self, xid: int, reason: str) -> None:
-        askers = (self._sender, self._inspector, self._reader)
-        if not any(asker.refused(xid, reason) for asker in askers):
+        if self._sender.refused(xid, reason):
+            return
+        refused = self._fleet.figures.refused
+        if self._inspector.refused(xid, reason) or self._reader.refused(xid, reason):
+            refused["question"] += 1
+        else:
+            refused["other"] += 1
             LOG.error("switch %016x: refused xid %#x: %s", self.switch.dpid, xid, reason)
 
     def _send(self, transaction: Transaction) -> None:
@@ -382,6 +398,10 @@ class Session:
 
     def _completed(self, transaction: Transaction) -> None:
         self._bridge().completed(transaction)
+        for ofport in transaction.ofports if self._arrived else ():
+            view = self.switch.feed.port(ofport)
+            if ofport in self._arrived and view is not None and view.state is PortState.SERVING:
+                self._fleet.figures.serving.observe(monotonic() - self._arrived.pop(ofport))
 
     def _meters_refused(self, reasons: dict[int, str]) -> None:
         bridge = self._bridge()

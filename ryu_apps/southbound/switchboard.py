@@ -52,6 +52,7 @@ class Switchboard:
 
     def __init__(self, fleet: Fleet, servers: ServerNames, ovsdb_url: str) -> None:
         self._fleet = fleet
+        self.figures = fleet.figures
         self._servers = servers
         self._ovsdb_url = ovsdb_url
         self._ovsdb = ovsdb.Database(ovsdb_url)
@@ -93,6 +94,8 @@ class Switchboard:
         if clash is not None:
             self._refuse(datapath, switch, clash)
             return
+        self.figures.connections["connected"] += 1
+        datapath.send_msg(parser.OFPDescStatsRequest(datapath, 0))
         LOG.info("switch %016x connected from %s", switch.dpid, switch.host)
         self._fleet.expect_servers(switch, monotonic())
         switch.state, switch.reason = SwitchState.SYNCING, None
@@ -123,6 +126,8 @@ class Switchboard:
         if session is None:
             return
         del self._by_dpid[session.switch.dpid]
+        self.figures.connections["disconnected"] += 1
+        self.figures.releases.pop(session.switch.dpid, None)
         LOG.warning("switch %016x disconnected", session.switch.dpid)
         session.deliver(Closed())
         self._fleet.disconnected(session.switch)
@@ -136,6 +141,11 @@ class Switchboard:
         session = self._sessions.get(datapath)
         if session is not None:
             session.deliver(news)
+
+    def described(self, datapath: Datapath, release: str) -> None:
+        """A switch says which release of its software it is."""
+        if datapath in self._sessions:
+            self.figures.release(self._sessions[datapath].switch.dpid, release)
 
     # -- from the registry -----------------------------------------------------------------------
 
@@ -280,6 +290,7 @@ class Switchboard:
         """Serve nobody on this switch: what an earlier controller left there could mislead."""
         LOG.error("switch %016x refused: %s", switch.dpid, reason)
         switch.state, switch.reason = SwitchState.REFUSED, reason
+        self.figures.connections["refused"] += 1
         self._refused[datapath] = switch
         mark = switch.settings.cookie.shared
         datapath.send_msg(encode.delete_flows(datapath, mark, CookieMark.MASK))

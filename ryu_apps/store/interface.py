@@ -383,6 +383,9 @@ class Store(Protocol):
     def settle(self, dpid: int) -> None:
         """Keep durably that all servers of this switch are remembered."""
 
+    def size(self) -> int:
+        """How many bytes it takes on a disk of this host now; 0 where it is elsewhere."""
+
     def probe(self) -> None:
         """Raise what a write of a droplet, even of a large one, would; nobody notices."""
 

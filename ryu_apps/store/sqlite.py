@@ -152,6 +152,12 @@ class SqliteStore:
         with self._write_lock, self._errors("write"), self._transaction() as transaction:
             transaction.carry_on(revision, boot_count)
 
+    def size(self) -> int:
+        """The file and what SQLite keeps beside it until it is in there."""
+        beside = self.path.with_name(f"{self.path.name}-wal")
+        with self._errors("read"):
+            return sum(each.stat().st_size for each in (self.path, beside) if each.exists())
+
     def probe(self) -> None:
         """Have the disk take a write that nobody notices, and see whether it has room for more.
 

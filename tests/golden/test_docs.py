@@ -1,4 +1,4 @@
-"""The pages that are made from flows, options and figures are those that are committed."""
+"""The pages that are made from flows, options, metrics and figures are those that are committed."""
 
 import ast
 import importlib.util
@@ -17,7 +17,7 @@ import ryu_apps.settings
 from ryu_apps.dropletctl.cli import cli
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = ["pipeline.md", "options.md", "operations.md"]
+PAGES = ["pipeline.md", "options.md", "metrics.md", "operations.md"]
 MANUALS = ["man/dropletctl.1", "man/metadata-http.8", "man/ovs-metadata.conf.5"]
 FAULTS = Path(__file__).parents[1] / "system" / "test_faults.py"
 

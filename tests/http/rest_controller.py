@@ -21,6 +21,7 @@ eventlet.monkey_patch()  # As ryu-manager does before it loads an application.
 import eventlet.wsgi  # noqa: E402
 
 from ryu_apps.binding.feed import PortFeed  # noqa: E402
+from ryu_apps.binding.figures import Figures  # noqa: E402
 from ryu_apps.binding.hops import (  # noqa: E402
     HOPS,
     Counters,
@@ -57,6 +58,7 @@ class Switchboard:
         self.request_counts = {}
         self.silent = False
         self.packets = range(1, len(HOPS) + 1)
+        self.figures = Figures()
         registry.on_change = self.registry_changed
 
     def registry_changed(self, names):

@@ -135,7 +135,8 @@ def test_watch_into_a_pipe_writes_lines_and_with_json_events(controller):
 def counted(droplet_id, requests, errors=0, limited=0):
     return {
         **{"droplet_id": droplet_id, "ofport": droplet_id, "requests": requests, "errors": errors},
-        **{"rate_limited": limited, "unsure": 0, "last_status": 200, "last_request_s": 3.1},
+        **{"rate_limited": limited, "unsure": 0, "without_token": 0},
+        **{"last_status": 200, "last_request_s": 3.1},
     }
 
 

@@ -45,6 +45,7 @@ def test_each_answer_is_counted_for_its_droplet(controller, server):
         "errors": 1,
         "rate_limited": 1,
         "unsure": 0,
+        "without_token": 3,
         "last_status": 429,
     }
     assert of(told, 8) is None, "it has not asked"

@@ -235,15 +235,16 @@ def test_an_agents_report_needs_the_token_too(server, controller):
 
 
 def without_token(server):
-    text = server.admin("/metrics")[1]
-    rows = re.findall(
-        r'^metadata_http_requests_without_token_total\{droplet_id="(\d+)"\} (\S+)', text, re.M
+    """The total, and of each droplet that asked."""
+    (total,) = re.findall(
+        r"^metadata_http_requests_without_token_total (\S+)$", server.admin("/metrics")[1], re.M
     )
-    return {int(droplet_id): float(count) for droplet_id, count in rows}
+    droplets = json.loads(server.admin("/requests")[1])["droplets"]
+    return float(total), {each["droplet_id"]: each["without_token"] for each in droplets}
 
 
 def test_the_operator_sees_what_requiring_tokens_would_refuse(server, controller):
-    before = without_token(server).get(7, 0)
+    total, before = without_token(server)
     token = token_of(server, OPTIONAL)
     for _ in range(3):
         assert status(server, OPTIONAL) == 200
@@ -251,15 +252,16 @@ def test_the_operator_sees_what_requiring_tokens_would_refuse(server, controller
         assert status(server, OPTIONAL, "bad") == 401
         assert status(server, REQUIRED) == 401
         assert status(server, OFF) == 403
-    counted = without_token(server)
-    assert counted[7] == before + 3
-    assert not counted.keys() & {8, 9, 10}
+    now, counted = without_token(server)
+    assert now == total + 3
+    assert counted[7] == before.get(7, 0) + 3
+    assert not any(counted.get(droplet_id) for droplet_id in (8, 9, 10))
     state = json.loads(server.admin("/readyz")[1])
     assert (state["droplets_token_required"], state["droplets_endpoint_disabled"]) == (2, 2)
     assert "metadata_http_droplets_endpoint_disabled 2.0" in server.admin("/metrics")[1]
     controller.remove(602)
     controller.wait_acknowledged()
-    assert 7 not in without_token(server)
+    assert 7 not in without_token(server)[1]
 
 
 def keys(server):
@@ -310,7 +312,10 @@ def has_opened(admin_port):
     connection = http.client.HTTPConnection("127.0.0.1", int(admin_port), timeout=30)
     try:
         connection.request("GET", "/metrics")
-        return b'metadata_http_answers_total{status="200"}' in connection.getresponse().read()
+        return (
+            b'metadata_http_answers_total{path="v1",status="200"}'
+            in connection.getresponse().read()
+        )
     finally:
         connection.close()
 

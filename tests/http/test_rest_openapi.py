@@ -24,6 +24,7 @@ COUNTS = {
     "errors": 1,
     "rate_limited": 1,
     "unsure": 1,
+    "without_token": 9,
     "last_status": 503,
     "last_request_s": 0.5,
 }

@@ -14,6 +14,7 @@ COUNTS = {
     "errors": 2,
     "rate_limited": 3,
     "unsure": 1,
+    "without_token": 9,
     "last_status": 200,
     "last_request_s": 3.0,
 }

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from lab.droplet import Droplet, NoAnswer
 from lab.hypervisor import BRIDGE
@@ -298,6 +299,38 @@ def test_what_each_droplet_asked_is_counted_and_shown(
     assert after[droplet_id]["errors"] == before[droplet_id]["errors"] + 1
     assert after[droplet_id]["ofport"] == world.ovs.ofport(droplet.port)
     assert after[other]["requests"] == before[other]["requests"]
+
+
+def test_the_controller_counts_its_work_with_the_switch(
+    world: World, crowd: dict[int, Droplet], newcomer: Callable[..., Droplet]
+) -> None:
+    def counted(name: str, **labels: str) -> float:
+        text = world.services.controller.answer("/metrics")[1]
+        found = [
+            sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if sample.name == f"ovs_metadata_{name}" and sample.labels == labels
+        ]
+        assert len(found) == 1, (name, labels)
+        return found[0]
+
+    assert counted("in_sync_seconds_count") >= 1
+    assert counted("switches_in_state", state="in-sync") == 1
+    release = world.ovs.ofctl("--version").splitlines()[0].split()[-1]
+    assert counted("switch_releases", release=release) == 1
+    served, added = counted("port_serving_seconds_count"), counted("port_events_total", event="add")
+    port, mac = "tapcounted", "02:00:00:00:07:03"
+    droplet_id = world.register(Droplet(port, 1019, mac, (), world.host.namespace))
+    droplet = newcomer(port, 1019, mac)
+    assert world.wait_for_answer(droplet, ID).text == str(droplet_id)
+    world.wait_until_served(droplet)
+    assert counted("port_serving_seconds_count") == served + 1
+    assert counted("port_events_total", event="add") > added
+    flows = sum(line.startswith("cookie=0x6d64") for line in world.ovs.dump_flows(BRIDGE))
+    for name in ("flows_wanted", "flows_installed"):
+        assert counted(name, dpid=world.dpid) == flows
+    assert counted("flows_repaired_total", dpid=world.dpid) == 0
 
 
 def test_a_killed_controller_leaves_everybody_served_and_comes_back_by_itself(

@@ -8,7 +8,7 @@ from ryu_apps.binding.requests import MAX_COUNT, PortCounts, RequestCounts, Serv
 from ryu_apps.binding.views import PortView
 
 NOW = 100.0
-SEVEN = PortCounts(602, 7, 12, 2, 1, 1, 200, 3.0)
+SEVEN = PortCounts(602, 7, 12, 2, 1, 1, 9, 200, 3.0)
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ def counted(droplet_id: int, requests: int, errors: int = 0, limited: int = 0) -
         errors=errors,
         rate_limited=limited,
         unsure=0,
+        without_token=0,
         last_status=200,
         last_request_s=float(droplet_id),
     )

@@ -9,6 +9,7 @@ import pytest
 from metadata_http.access import NoSessions
 from metadata_http.app import ANSWERED_LATER, LATER, Application, clock
 from metadata_http.lease import Lease
+from metadata_http.metric_table import PATH_KINDS
 from metadata_http.view import Following, advance
 
 BEGIN = {
@@ -37,8 +38,21 @@ def view_of(*ports):
 
 
 class Counts(Counter):
-    def count(self, status):
+    """What the application counts: answers by status, and the rest in `more`."""
+
+    def __init__(self):
+        super().__init__()
+        self.more = Counter()
+
+    def count(self, status, path_kind, seconds):
+        assert path_kind in PATH_KINDS
         self[status] += 1
+
+    def without_token(self):
+        self.more["without token"] += 1
+
+    def odd(self, caller, port, status):
+        self.more["odd", status] += 1
 
 
 class Client:
@@ -173,8 +187,10 @@ class OneGoodToken(NoSessions):
 
 
 def test_requests_without_a_token_are_counted_where_they_are_answered(client):
-    counted = Counter()
-    client.application.without_token = lambda droplet_id: counted.update([droplet_id])
+    def counted():
+        tally = client.application.state[0].ports[602].droplet.tally
+        return client.counts.more["without token"], tally.without_token
+
     client.application.sessions = OneGoodToken()
     for n, request in enumerate(
         [
@@ -190,7 +206,7 @@ def test_requests_without_a_token_are_counted_where_they_are_answered(client):
         start=1,
     ):
         client(**request)
-        assert counted == {7: n}, request
+        assert counted() == (n, n), request
     for request in (
         {TOKEN: "good"},
         {TOKEN: "bad"},
@@ -202,11 +218,11 @@ def test_requests_without_a_token_are_counted_where_they_are_answered(client):
         {"peer": "10.0.0.1"},
     ):
         client(**request)
-    assert counted == {7: 8}
+    assert counted()[0] == 8
     for options in (REQUIRED, DISABLED):
         client.application.publish(view_of(port_event(options=options)), FOREVER)
         client()
-    assert counted == {7: 8}
+    assert counted()[0] == 8
 
 
 def test_a_wait_ends_with_401_when_a_token_is_required_meanwhile(client):

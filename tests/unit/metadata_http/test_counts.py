@@ -36,6 +36,7 @@ def test_each_answer_counts_where_it_belongs():
         "errors": 2,
         "rate_limited": 1,
         "unsure": 1,
+        "without_token": 0,
         "last_status": 304,
         "last_request_s": 2.5,
     }
