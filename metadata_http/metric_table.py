@@ -73,7 +73,6 @@ METRICS = (
         "Requests of droplets answered 503, for it was not certain that the data would be theirs, "
         "or there was no room for them",
     ),
-    Metric("log_lines_dropped", "counter", "Log lines lost because the log could not be written"),
     Metric(
         "build_info",
         "gauge",

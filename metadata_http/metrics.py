@@ -45,13 +45,11 @@ class _Cell:
 class Metrics:
     """Everything one process counts; a collector for prometheus_client.
 
-    `report` is what /readyz says: its numbers are the gauges. `dropped` tells how many log lines
-    were lost.
+    `report` is what /readyz says: its numbers are the gauges.
     """
 
     def __init__(self) -> None:
         self.report: Report = dict
-        self.dropped: Callable[[], int] = lambda: 0
         self._answers: dict[tuple[int, str], _Cell] = {}
         self._buckets = [0] * (len(BUCKETS) + 1)
         self._seconds = 0.0
@@ -133,7 +131,6 @@ class Metrics:
             "requests_without_token": {(): self._without_token.count},
             "unknown_sources": {(reason,): cell.count for reason, cell in self._unknown.items()},
             "unsure": {(): self._unsure.count},
-            "log_lines_dropped": {(): self.dropped()},
         }
 
     def _histogram(self) -> tuple[list[tuple[str, float]], float]:

@@ -116,7 +116,6 @@ METRICS = (
         "Connected switches by the release of Open vSwitch they say they are",
         {"release": f"at most {figures.MAX_RELEASES}, any further and odd one is `other`"},
     ),
-    Metric("log_lines_dropped", "counter", "Log lines lost because the log could not be written"),
     Metric(
         "build_info",
         "gauge",

@@ -6,7 +6,7 @@ the library's global one.
 
 import platform
 from collections import Counter as Tally
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
@@ -36,11 +36,10 @@ _BY_NAME = {metric.name: metric for metric in METRICS}
 
 
 class Metrics:
-    """The collectors of one controller. `dropped` tells how many log lines were lost."""
+    """The collectors of one controller."""
 
     def __init__(self, collectors: CollectorRegistry | None = None) -> None:
         self.collectors = collectors or CollectorRegistry()
-        self.dropped: Callable[[], int] = lambda: 0
         ProcessCollector(registry=self.collectors)
         PlatformCollector(registry=self.collectors)
         requests, seconds = (_BY_NAME[name] for name in _REST)
@@ -62,7 +61,7 @@ class Metrics:
 
     def observe(self, registry: Registry, watchers: Watchers, batches: Places) -> None:
         """Tell what these count, whenever somebody looks."""
-        self.collectors.register(_Collector(self, registry, watchers, batches))
+        self.collectors.register(_Collector(registry, watchers, batches))
 
     def exposition(self) -> tuple[bytes, str]:
         """The text to serve and its content type."""
@@ -72,10 +71,7 @@ class Metrics:
 class _Collector(Collector):
     """All of the table but what the library counts, read when somebody looks."""
 
-    def __init__(
-        self, metrics: Metrics, registry: Registry, watchers: Watchers, batches: Places
-    ) -> None:
-        self._metrics = metrics
+    def __init__(self, registry: Registry, watchers: Watchers, batches: Places) -> None:
         self._registry = registry
         self._watchers = watchers
         self._batches = batches
@@ -113,7 +109,6 @@ class _Collector(Collector):
             "registry_failures": registry.failures,
             "watchers": self._watchers.count,
             "batches": self._batches.taken,
-            "log_lines_dropped": self._metrics.dropped(),
         }
         build = (version("ovs-metadata"), platform.python_version())
         return {name: {(): float(value)} for name, value in single.items()} | {
