@@ -23,7 +23,7 @@ STATUS_FILE ?=
 
 RYU_WHEEL := .build/wheels/ryu-4.34+ovsmetadata.1-py3-none-any.whl
 
-.PHONY: help demo test soak test-vm check bench run clean venv client-image
+.PHONY: help demo test soak test-vm check bench run deb clean venv client-image host-image
 .PHONY: need-root build-packages network-packages fleet-packages browser-packages bench-packages
 
 help: ## this list
@@ -32,7 +32,7 @@ help: ## this list
 demo: need-root venv network-packages ## droplets on a private Open vSwitch ask for their metadata (root); ONCE=1 leaves by itself
 	@exec .venv/bin/python -m lab.demo $(if $(filter 1,$(ONCE)),--once)
 
-test: venv network-packages fleet-packages browser-packages client-image ## every test (root; an ordinary user's run leaves out the system tests)
+test: venv network-packages fleet-packages browser-packages client-image host-image deb ## every test (root; an ordinary user's run leaves out the system tests)
 	@status=0
 	.venv/bin/python -m pytest || status=$$?
 	if [[ -n "$(STATUS_FILE)" ]]; then echo $$status >"$(STATUS_FILE)"; exit 0; fi
@@ -55,10 +55,16 @@ bench: need-root venv network-packages bench-packages ## measured beside named p
 run: need-root venv network-packages ## controller and metadata server on this host's own bridge, BRIDGE=br0 (root)
 	@exec scripts/run "$(BRIDGE)"
 
+deb: venv build-packages ## a Debian package of all of it, .build/deb/*.deb
+	@scripts/build-deb
+
 venv: .venv/.complete ## the virtual environment .venv with our Ryu and everything else in it
 
 client-image: | build-packages ## the real clients that `make test` runs, a Debian and a virtual environment (root)
 	@scripts/client-image
+
+host-image: | build-packages ## the bare Debian that `make test` installs the package on (root)
+	@scripts/host-image
 
 clean: ## removes all that the other targets made in this directory
 	@rm -rf .venv .build build dist .pytest_cache .ruff_cache .hypothesis ./*.egg-info

@@ -1,9 +1,11 @@
-"""Writes docs/pipeline.md, options.md, metrics.md, docs/man and the figures in operations.md.
+"""Writes docs/pipeline.md, options.md, metrics.md, docs/man, the figures in operations.md, and
+the example of a configuration, packaging/ovs-metadata.conf.
 
     .venv/bin/python docs/generate.py
 
 The first is docs/pipeline.in.md with the golden flows in the places marked for them, the second
-the tables of options, the third those of metrics; the manual pages are of `manpages.py`. The
+the tables of options, as is the example, the third those of metrics; the manual pages are of
+`manpages.py`. The
 figures are those of docs/faults.json, which is .build/faults.json of a run of
 tests/system/test_faults.py. A test fails while what is committed differs from what this writes.
 """
@@ -25,9 +27,11 @@ from ryu_apps.pipeline.layout import CookieMark, Priority
 
 DOCS = Path(__file__).parent
 sys.path.insert(0, str(DOCS))
+from example_config import example_config  # noqa: E402  docs/ is no package
 from manpages import manpages  # noqa: E402  docs/ is no package
 
 GOLDEN = DOCS.parent / "tests" / "golden"
+EXAMPLE = DOCS.parent / "packaging" / "ovs-metadata.conf"
 
 
 def pages() -> dict[Path, str]:
@@ -38,6 +42,7 @@ def pages() -> dict[Path, str]:
         DOCS / "metrics.md": metrics_page(),
         DOCS / "operations.md": operations_page(),
         **{DOCS / "man" / name: text for name, text in manpages().items()},
+        EXAMPLE: example_config(),
     }
 
 

@@ -20,7 +20,7 @@ _ROUTING_TABLES = "255\tlocal\n254\tmain\n253\tdefault\n0\tunspec\n"
 # The userspace datapath reads a veth beside the kernel, which sees every frame as well and would
 # answer ARP and TCP for its own addresses past the switch. (The kernel datapath takes the frames
 # away.) Ports of a hypervisor's own, which the kernel is to hear, are called nic*.
-_KERNEL_HEARS_NO_PORT = """
+KERNEL_HEARS_NO_PORT = """
 table inet lab {
     chain prerouting {
         type filter hook prerouting priority raw; policy accept;
@@ -52,7 +52,7 @@ class Hypervisor:
     def start(self) -> None:
         """Bring up the loopback device and Open vSwitch. Raises LabError."""
         self.namespace.ip("link set lo up")
-        self.namespace.run("nft", "-f", "-", text=_KERNEL_HEARS_NO_PORT)
+        self.namespace.run("nft", "-f", "-", text=KERNEL_HEARS_NO_PORT)
         self.ovs.start()
 
     def run(

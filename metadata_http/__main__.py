@@ -10,6 +10,7 @@ from metadata_http import ovsdb, server, wsgi
 from metadata_http.controller import BadFile
 from metadata_http.followed import controllers_tls
 from metadata_http.settings import Settings, SettingsError, load
+from metadata_http.supervision import Manager
 
 log = logging.getLogger("metadata_http")
 
@@ -46,11 +47,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         level=settings.log_level.upper(),
         format="%(asctime)s %(levelname)s %(process)d %(name)s: %(message)s",
     )
+    manager = Manager()
     try:
-        dpid = settings.dpid or ovsdb.wait_for_dpid(settings.bridge, settings.ovsdb)
+        dpid = settings.dpid or ovsdb.wait_for_dpid(
+            settings.bridge, settings.ovsdb, manager.wait_for
+        )
         log.info("serving bridge %s", dpid)
-        service = wsgi.service
-        server.serve(settings, _starter(settings, dpid), service.stop, service.stopping)
+        service, start = wsgi.service, _starter(settings, dpid)
+        server.serve(settings, start, service.stop, service.stopping, service.is_sure, manager)
     except (OSError, ovsdb.NoOvsVsctl) as fault:
         log.critical("%s", fault)
         return 1

@@ -3,6 +3,7 @@
 import logging
 import subprocess
 import time
+from collections.abc import Callable
 
 log = logging.getLogger(__name__)
 
@@ -14,10 +15,12 @@ class NoOvsVsctl(Exception):
     """There is no ovs-vsctl on this machine."""
 
 
-def wait_for_dpid(bridge: str, ovsdb: str) -> str:
+def wait_for_dpid(
+    bridge: str, ovsdb: str, waiting: Callable[[str], None] = lambda what: None
+) -> str:
     """The dpid of `bridge` as 16 hex digits, as soon as OVSDB knows it; says what it waits for.
 
-    Raises NoOvsVsctl.
+    `waiting` is told as well, every few seconds. Raises NoOvsVsctl.
     """
     said = ""
     while True:
@@ -27,13 +30,14 @@ def wait_for_dpid(bridge: str, ovsdb: str) -> str:
         if found != said:
             log.warning("waiting for bridge %s in OVSDB (%s): %s", bridge, ovsdb, found)
             said = found
+        waiting(f"bridge {bridge} in OVSDB: {found}")
         time.sleep(_PAUSE)
 
 
 def _ask(bridge: str, ovsdb: str) -> str:
     """`dpid <16 hex digits>`, or why there is none yet."""
     get = ["get", "Bridge", bridge, "datapath_id"]
-    command = ["ovs-vsctl", f"--db={ovsdb}", f"--timeout={_TIMEOUT}", *get]
+    command = ["ovs-vsctl", "--no-syslog", f"--db={ovsdb}", f"--timeout={_TIMEOUT}", *get]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError as fault:

@@ -23,6 +23,7 @@ from granian.server.mp import MPServer
 from metadata_http import bodies
 from metadata_http.app import ANSWERED_LATER, LATER
 from metadata_http.settings import Address, Settings
+from metadata_http.supervision import Manager, Pulse
 
 log = logging.getLogger(__name__)
 
@@ -77,13 +78,24 @@ class _Server(MPServer):
     So a worker that dies takes no queued connection with it.
     """
 
-    def __init__(self, listener: socket.socket, **options: Any) -> None:
+    def __init__(self, listener: socket.socket, manager: Manager, **options: Any) -> None:
         super().__init__(**options)
         self._listener = listener
+        self._manager = manager
+        self.pulse = Pulse(self.workers)
 
     def _init_shared_socket(self) -> None:
         self._shd = SocketHolder(self._listener.fileno(), False, self.backlog)
         self._sso = self._listener
+
+    def _spawn_workers(self, *arguments: Any) -> None:
+        super()._spawn_workers(*arguments)
+        # Not before: a thread of ours is nothing to be forked along.
+        self._manager.watch(self.pulse)
+
+    def signal_handler_interrupt(self, *arguments: Any, **options: Any) -> None:
+        self._manager.tell_stopping()
+        super().signal_handler_interrupt(*arguments, **options)
 
 
 class _Exchange:
@@ -124,11 +136,14 @@ def serve(
     start: Callable[[], Callable],
     stop: Callable[[], None],
     stopping: Callable[[], None] = lambda: None,
+    is_sure: Callable[[], bool] = lambda: True,
+    manager: Manager | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then finish what was taken. Raises OSError.
 
     In each worker `start` gives the WSGI callable, `stopping` is called when a signal says so, on
-    another thread, and `stop` after the last answer.
+    another thread, and `stop` after the last answer. `is_sure` is the worker's pulse, see `Pulse`,
+    of which the `manager` is told.
     Raises SystemExit(1) when the workers keep dying.
     """
     listener = listening_socket(settings.listen)
@@ -137,6 +152,7 @@ def serve(
     log.info("listening on %s:%s, %d worker(s)", host, port, settings.workers)
     server = _Server(
         listener,
+        manager or Manager(),
         target="metadata_http.wsgi:application",
         address=host,
         port=port,
@@ -160,12 +176,17 @@ def serve(
     )
     parent = os.getpid()
 
-    def worker(*arguments: Any) -> None:
+    def worker(number: int, name: str | None, load: Callable, *arguments: Any) -> None:
+        def started() -> Callable:
+            callback = load()
+            server.pulse.beat_for_ever(number - 1, is_sure)
+            return callback
+
         _begin_worker(parent)
         _on_signal(stopping)
         mp._wsgi_call_wrap = _gateway
         try:
-            MPServer._spawn_wsgi_worker(*arguments)
+            MPServer._spawn_wsgi_worker(number, name, started, *arguments)
         except OSError as fault:
             log.critical("%s", fault)
             raise SystemExit(1) from fault

@@ -130,6 +130,16 @@ class Service:
             if self._followed is not None:
                 self._followed.leave()
 
+    def is_sure(self) -> bool:
+        """Whether there is a view that may be served, found out as for an answer to a droplet."""
+        self.application.whose(self._settings.listen.host)
+        return self._is_sure(clock())
+
+    def _is_sure(self, now: float) -> bool:
+        view, lease = self.application.state
+        sight = self.application.sight
+        return view is not None and lease.holds(now) and (sight.ports is None or sight.until > now)
+
     def report(self) -> dict[str, Any]:
         """What /readyz shows: ready means that a known droplet gets its data now."""
         view, lease = self.application.state
@@ -140,10 +150,7 @@ class Service:
         options = [droplet.options for droplet in self._droplets()]
         age = now - lease.confirmed
         return {
-            "ready": view is not None
-            and lease.holds(now)
-            and (sight.ports is None or sight.until > now)
-            and not way["unreachable"],
+            "ready": self._is_sure(now) and not way["unreachable"],
             "revision": None if view is None else view.revision,
             "ports": 0 if view is None else len(view.ports),
             "droplets": len(ports),

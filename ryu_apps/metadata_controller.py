@@ -40,6 +40,7 @@ from ryu_apps.settings import (
 from ryu_apps.southbound import meters
 from ryu_apps.southbound.interrupt import interrupt_main
 from ryu_apps.southbound.listeners import end_with_listener, listen_alone
+from ryu_apps.southbound.manager import keep_manager_informed, tell_stopping
 from ryu_apps.southbound.news import (
     BarrierDone,
     FlowChanges,
@@ -111,6 +112,7 @@ class MetadataController(app_manager.RyuApp):
             self._switchboard.roles, self._leadership.on_news = roles, roles.look
             self._following.presence = lambda: Presence(_NAME, *roles.counts)
         mount(wsgi, RestApp(registry, self._switchboard, tokens), tls)
+        self._status = f"registry {settings.registry_url}: {registry.count} droplets at the start"
         LOG.info("registry %s: %d droplets", settings.registry_url, registry.count)
 
     def start(self) -> None:
@@ -121,6 +123,7 @@ class MetadataController(app_manager.RyuApp):
         self._endless = (
             hub.spawn(self._switchboard.forget_lapsed_servers),
             hub.spawn(end_with_listener, raise_error=True),
+            hub.spawn(keep_manager_informed, self._status),
         )
         if self._following is not None and self._roles is not None:
             self._endless += (
@@ -131,6 +134,7 @@ class MetadataController(app_manager.RyuApp):
 
     def stop(self) -> None:
         """Ryu calls this at Ctrl-C. It waits for `threads`, so what never ends is not in there."""
+        tell_stopping()
         for thread in self._endless:
             hub.kill(thread)
         if self._leadership is not None:

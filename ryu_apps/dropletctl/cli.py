@@ -29,6 +29,10 @@ _COMMANDS = {
     "ports": ("switch_commands:ports", "List ports and the droplets behind them."),
     "watch": ("watch_command:watch", "Follow the ports of a switch."),
     "top": ("top_command:top", "Show which droplets ask how much, and what they get."),
+    "follow-ovsdb": (
+        "follow_command:follow_ovsdb",
+        "Register droplets by what interfaces say.",
+    ),
     "host-setup": ("host_command:host_setup", "Make meta0 and the routing behind it; or undo it."),
     "doctor": ("doctor_command:doctor", "Find what would keep droplets from their metadata."),
     "trace": ("trace_command:trace", "Follow one droplet's request: which hop fails?"),

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 import eventlet
+from ryu import cfg
 from ryu.base.app_manager import lookup_service_brick
 from ryu.controller import ofp_event
 from ryu.lib import hub
@@ -24,6 +25,8 @@ EX_UNAVAILABLE = os.EX_UNAVAILABLE
 
 _STARTING = 0.01  # seconds until Ryu is asked again whether it has started its listener
 
+_made: list[Any] = []  # the addresses listened on
+
 
 def listen_alone() -> None:
     """Have each listener that Ryu makes from now on refuse a port that another process has."""
@@ -33,14 +36,25 @@ def listen_alone() -> None:
 
 def _listen(listen: Any, address: Any, **options: Any) -> Any:
     try:
-        return listen(address, **options, reuse_port=False)
+        listener = listen(address, **options, reuse_port=False)
     except OSError as error:
         LOG.critical("cannot listen on %s: %s", _shown(address), error.strerror)
         raise SystemExit(EX_UNAVAILABLE) from error
+    _made.append(address)
+    return listener
 
 
 def _shown(address: Any) -> str:
     return address if isinstance(address, str) else f"{address[0] or '*'}:{address[1]}"
+
+
+def wait_until_listening() -> None:
+    """Return when Ryu has made all listeners that it makes: those for switches, and REST's."""
+    conf = cfg.CONF
+    # Without a port of our own choice it takes the one of before 2013 as well.
+    switches = 1 if conf.ofp_tcp_listen_port or conf.ofp_ssl_listen_port else 2
+    while len(_made) < switches + 1:
+        hub.sleep(_STARTING)
 
 
 def end_with_listener() -> None:
