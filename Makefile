@@ -29,8 +29,8 @@ RYU_WHEEL := .build/wheels/ryu-4.34+ovsmetadata.1-py3-none-any.whl
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
-demo: need-root venv network-packages ## droplets on a private Open vSwitch ask for their metadata (root); ONCE=1 leaves by itself
-	@exec .venv/bin/python -m lab.demo $(if $(filter 1,$(ONCE)),--once)
+demo: need-root venv network-packages $(if $(filter 1,$(FLEET)),fleet-packages) ## droplets on a private Open vSwitch ask for their metadata (root); ONCE=1 leaves by itself; FLEET=1: two hypervisors, two controllers, etcd
+	@exec .venv/bin/python -m lab.$(if $(filter 1,$(FLEET)),fleet_demo,demo) $(if $(filter 1,$(ONCE)),--once)
 
 test: venv network-packages fleet-packages browser-packages client-image host-image deb ## every test (root; an ordinary user's run leaves out the system tests)
 	@status=0

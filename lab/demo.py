@@ -10,10 +10,10 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 from lab.droplet import Answer, Droplet, NoAnswer
 from lab.hypervisor import BRIDGE, Hypervisor
@@ -207,6 +207,10 @@ class Demo:
         self.screen.command(f"{inside} {dropletctl} ports")
         self.screen.command(f"OVS_RUNDIR={run_dir} ovs-ofctl dump-flows {BRIDGE}")
 
+    def diagnosis(self) -> str:
+        """The ends of all logs, for people."""
+        return self.services.diagnosis()
+
     def _operator(self, *words: str, text: str | None = None) -> str:
         """A dropletctl command, shown and done."""
         self.screen.command(" ".join(["dropletctl", *words]))
@@ -252,14 +256,29 @@ def _in_short(answer: Answer | NoAnswer) -> str:
     return answer.text.strip() if answer.status == 200 else str(answer.status)
 
 
-def run(screen: Screen, *, once: bool) -> int:
-    """The demo from beginning to end; its exit status."""
+class Story(Protocol):
+    """A demo: chapters, what did not come out as it should, and how to look around."""
+
+    failures: list[str]
+
+    def tell(self) -> None:
+        """All chapters in their order. Raises LabError."""
+
+    def farewell(self) -> None:
+        """How to look around oneself."""
+
+    def diagnosis(self) -> str:
+        """The ends of all logs, for people."""
+
+
+def run(story: Callable[[Lab, Screen], Story], screen: Screen, *, once: bool) -> int:
+    """A demo from beginning to end; its exit status."""
     with Lab() as lab:
-        demo = Demo(lab, screen)
+        demo = story(lab, screen)
         try:
             demo.tell()
         except LabError as error:
-            screen.output(demo.services.diagnosis())
+            screen.output(demo.diagnosis())
             screen.failure(str(error))  # last, where people look
             return 1
         for failure in demo.failures:
@@ -272,15 +291,15 @@ def run(screen: Screen, *, once: bool) -> int:
         return 1 if demo.failures else 0
 
 
-def main() -> int:
+def main(story: Callable[[Lab, Screen], Story] = Demo) -> int:
     """Parse the command line and run; everything is gone when this returns."""
-    parser = argparse.ArgumentParser(prog="python -m lab.demo", description=__doc__)
+    parser = argparse.ArgumentParser(description=story.__doc__)
     parser.add_argument("--once", action="store_true", help="end by itself, for scripts")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, _stop)
     screen = Screen()
     try:
-        return run(screen, once=options.once)
+        return run(story, screen, once=options.once)
     except KeyboardInterrupt:
         screen.say("Stopped; everything is taken away.")
         return 128 + signal.SIGINT if options.once else 0

@@ -89,6 +89,10 @@ class Lab:
         """What tells equally named ports of several hypervisors apart; nothing for the first."""
         return "" if hypervisor is self.hypervisors[0] else f"{hypervisor.name}-"
 
+    def on_end(self, do: Callable[[], object]) -> None:
+        """Have this done at the end."""
+        self._undo.callback(do)
+
     def daemon(self, daemon: Daemon) -> Daemon:
         """Have a daemon stopped at the end; returns it."""
         self._undo.callback(daemon.stop)

@@ -38,6 +38,21 @@ def test_once_ends_by_itself_and_everybody_got_what_they_should() -> None:
     assert left(f"ovsmd-{process.pid}[a-z]") == []
 
 
+def test_the_region_loses_a_leader_and_a_member_and_nobody_notices() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lab.fleet_demo", "--once"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    said, _ = process.communicate()
+    assert process.returncode == 0, said
+    assert "times meanwhile and was always answered" in said
+    assert "Every droplet got its own, and nobody anything else." in said
+    assert left(f"ovsmd-{process.pid}[a-z]") == []
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_stays_until_it_is_told_to_end(
     demo: tuple[subprocess.Popen[bytes], Path], number: signal.Signals
