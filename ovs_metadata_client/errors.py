@@ -113,6 +113,10 @@ class TooLarge(Refused):
     """413: beyond what the controller takes at once."""
 
 
+class Misdirected(Refused):
+    """421: another controller leads the switch; ask that one."""
+
+
 class Unavailable(Refused):
     """503: the controller cannot do it now; nothing was done. Perhaps after `retry_after`."""
 
@@ -129,6 +133,7 @@ KINDS: dict[int, type[Refused]] = {
     HTTPStatus.CONFLICT: Conflict,
     HTTPStatus.PRECONDITION_FAILED: PreconditionFailed,
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: TooLarge,
+    HTTPStatus.MISDIRECTED_REQUEST: Misdirected,
     HTTPStatus.SERVICE_UNAVAILABLE: Unavailable,
     HTTPStatus.INSUFFICIENT_STORAGE: StorageFull,
 }
