@@ -7,7 +7,9 @@ ended.
 BUDGETS = {
     "http_servers": 240,
     "one_port": 120,
+    "own_share": 90,
     "connect": 120,
+    "fleet": 180,
     "start_up": 60,
     "registry": 240,
 }

@@ -30,7 +30,7 @@ from ryu_apps.binding.shared import SharedFlows
 from ryu_apps.binding.steps import PortSteps
 from ryu_apps.binding.transaction import Transaction, TransactionDraft
 from ryu_apps.openflow.meter import Meter
-from ryu_apps.pipeline.addressing import MAX_OFPORT, OfportOutOfRange
+from ryu_apps.pipeline.addressing import MAX_OFPORT
 from ryu_apps.pipeline.layout import SHARED_OFPORT, BridgeSettings, MetaPort
 from ryu_apps.pipeline.port_flows import PortFlows
 
@@ -398,11 +398,8 @@ class Bridge:
             return Denied(f"the switch refused the shared flows: {self._shared.failure}")
         if self.meta is None:
             return Denied(f"the bridge has no port {self.settings.meta_port_name}")
-        try:
-            self.settings.addressing.hv_local(record.ofport)
-        except OfportOutOfRange as error:
-            return Denied(str(error))
-        return wanted
+        refusal = self.settings.addressing.refusal(record.ofport)
+        return wanted if refusal is None else Denied(refusal)
 
     def _meta_changed(self) -> None:
         """meta0 came, went or changed: the shared flows and every port depend on it."""

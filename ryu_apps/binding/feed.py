@@ -6,7 +6,7 @@ whoever owns the thread: `subscribe` calls back on each change and must not bloc
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+from itertools import takewhile
 
 from ryu_apps.binding.views import PortView
 
@@ -26,6 +26,7 @@ class PortFeed:
         self.revision = first_revision
         self.in_sync = False
         self.first_revision = first_revision
+        # In the order of their revisions: what changed last is found without a look at the rest.
         self._entries: dict[int, tuple[int, PortView | None]] = {}
         self._subscribers: set[Callable[[], None]] = set()
 
@@ -39,7 +40,7 @@ class PortFeed:
         if known is not None and known[1] == view and not new_binding:
             return known[0]
         if new_binding:
-            view = replace(view, binding=self.revision + 1)
+            view = view._replace(binding=self.revision + 1)
         return self._record(view.ofport, view)
 
     def remove(self, ofport: int) -> int:
@@ -72,14 +73,12 @@ class PortFeed:
         """
         if not self.first_revision <= revision <= self.revision:
             return None
-        changed = sorted(
-            (entry[0], ofport) for ofport, entry in self._entries.items() if entry[0] > revision
-        )
-        reached = [revision] * (len(changed) - 1) + [self.revision]
-        return [
-            (has, ofport, self._entries[ofport][1])
-            for has, (_, ofport) in zip(reached, changed, strict=False)
-        ]
+        newest_first = takewhile(lambda one: one[1][0] > revision, reversed(self._entries.items()))
+        changes: list[Change] = [(revision, ofport, view) for ofport, (_, view) in newest_first]
+        if changes:
+            changes[0] = (self.revision, *changes[0][1:])
+        changes.reverse()
+        return changes
 
     def subscribe(self, callback: Callable[[], None]) -> None:
         """Call `callback` after each change, until `unsubscribe`."""
@@ -91,6 +90,7 @@ class PortFeed:
 
     def _record(self, ofport: int, view: PortView | None) -> int:
         self.revision += 1
+        self._entries.pop(ofport, None)
         self._entries[ofport] = (self.revision, view)
         self._notify()
         return self.revision

@@ -152,8 +152,10 @@ class Fleet:
         stack); those that connect from one address are taken to be on one host.
         """
         for other in self.switches.values():
-            served = other.state in (SwitchState.SYNCING, SwitchState.IN_SYNC)
-            if not served or other.dpid == switch.dpid or other.host != switch.host:
+            # First what sets nearly all apart: all are asked when each connects.
+            if other.host != switch.host or other.dpid == switch.dpid:
+                continue
+            if other.state not in (SwitchState.SYNCING, SwitchState.IN_SYNC):
                 continue
             clash = switch.settings.addressing.clash_with(other.settings.addressing)
             if clash:

@@ -1,7 +1,8 @@
 """What readers outside the core may see of switches and ports: values, no behaviour."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from ryu_apps.binding.drift import DriftView
 
@@ -28,9 +29,8 @@ class SwitchState(StrEnum):
     STANDBY = "standby"
 
 
-@dataclass(frozen=True, slots=True)
-class PortView:
-    """One switch port.
+class PortView(NamedTuple):
+    """One switch port; a tuple, for several are made of each port of a switch that connects.
 
     `hv_local_ip` is None where the ofport has no hv-local address. `droplet_revision` is the
     revision of the droplet's record. `binding` is the generation of the binding: the feed
@@ -52,7 +52,7 @@ class PortView:
         """What those may see who may know of this switch alone: no word of droplets elsewhere."""
         if not self.elsewhere:
             return self
-        return replace(self, state=PortState.UNREGISTERED, reason=None, elsewhere=False)
+        return self._replace(state=PortState.UNREGISTERED, reason=None, elsewhere=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby, islice
 from operator import attrgetter
 from typing import Any, BinaryIO
@@ -315,7 +315,7 @@ class Registry:
     def _dated(self, droplet_id: int, latest: int) -> list[Claim]:
         """The droplet's claims as of this revision of its record."""
         held = (self.claims.get(name) for name in self.claims.names_of(droplet_id))
-        return [replace(claim, revision=latest) for claim in held if claim is not None]
+        return [claim._replace(revision=latest) for claim in held if claim is not None]
 
     def _tell(self, touched: frozenset[str]) -> None:
         if self.on_change is None:

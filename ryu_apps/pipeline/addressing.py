@@ -45,6 +45,15 @@ class Addressing:
         """Every ofport that has an address and a zone."""
         return range(1, self._limit + 1)
 
+    def refusal(self, ofport: int) -> str | None:
+        """Why `ofport` has no address and no zone, or None."""
+        if 1 <= ofport <= self._limit:
+            return None
+        return (
+            f"ofport {ofport} is not in 1..{self.ofports.stop - 1}, what hv_local_subnet "
+            f"{self.hv_local_subnet} and zone_base {self.zone_base} leave room for"
+        )
+
     def hv_local(self, ofport: int) -> IPv4Address:
         """The address the metadata server sees for `ofport`; raises OfportOutOfRange."""
         return IPv4Address(self._network + self._checked(ofport))
@@ -82,9 +91,7 @@ class Addressing:
         return range(self.zone_base + ofports.start, self.zone_base + ofports.stop)
 
     def _checked(self, ofport: int) -> int:
-        if not 1 <= ofport <= self._limit:
-            raise OfportOutOfRange(
-                f"ofport {ofport} is not in 1..{self.ofports.stop - 1}, what hv_local_subnet "
-                f"{self.hv_local_subnet} and zone_base {self.zone_base} leave room for"
-            )
+        refusal = self.refusal(ofport)
+        if refusal is not None:
+            raise OfportOutOfRange(refusal)
         return ofport

@@ -5,7 +5,7 @@ thousands of entries: an entry is a small tuple, and `Claim` is made when it is 
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _Entry = tuple[int, int, int | None, int, int | None]
 """droplet_id, MAC as a number, dpid, revision, hop limit"""
@@ -14,8 +14,7 @@ _Names = str | tuple[str, ...]
 """The port names of one droplet: one, or all."""
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """A droplet's claim on the switch port of this name.
 
     `mac` is the droplet's own MAC (lower case, colons), not the switch port's. With `dpid` the

@@ -1,21 +1,23 @@
-"""The fast way to a port's flow-mods and images: Ryu's own bytes with holes, filled per port.
+"""The fast way to flow-mods and images: Ryu's own bytes with holes, filled for each port.
 
-Ryu makes about 2,500 flow-mods a second. Here it makes those of one port once for each meta0 and
-kind of port; where its bytes differ when one value differs is where that value belongs. What is
-made here equals what `encode` makes, byte for byte (tests/property/test_forms.py).
+Ryu makes about 2,500 flow-mods a second. Here it makes those of one port once for each kind of
+bridge and port; where its bytes differ when one value differs is where that value belongs. A single
+flow is made by Ryu, and kept: many bridges have the same. What is made here equals what `encode`
+makes, byte for byte (tests/property/test_forms.py).
 """
 
-import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from ipaddress import IPv4Address
-from typing import NamedTuple
+from operator import itemgetter
 
 from ryu.ofproto import ofproto_v1_3 as ofp
 from ryu.ofproto.ofproto_protocol import ProtocolDesc
 
 from ryu_apps.openflow.flow import Flow
 from ryu_apps.openflow.mac import mac_from_int
+from ryu_apps.pipeline.addressing import Addressing
 from ryu_apps.pipeline.layout import BridgeSettings, MetaPort
 from ryu_apps.pipeline.port_flows import PortFlows
 from ryu_apps.southbound import encode
@@ -23,7 +25,7 @@ from ryu_apps.southbound.encode import Image
 
 _OPENFLOW_13 = ProtocolDesc(ofp.OFP_VERSION)
 
-# What differs between two ports of a bridge, with two values of each that have no byte in common:
+# What differs between two ports, or bridges, with two values of each that have no byte in common:
 # an ofport is in 1..0xfeff, and a MAC address one of a station.
 _PROBES: Mapping[str, tuple[bytes, bytes]] = {
     "ofport": (bytes.fromhex("1234"), bytes.fromhex("5678")),
@@ -31,6 +33,8 @@ _PROBES: Mapping[str, tuple[bytes, bytes]] = {
     "hv_local": (bytes.fromhex("0a0b0c0d"), bytes.fromhex("4a4b4c4d")),
     "mac": (bytes.fromhex("021122334455"), bytes.fromhex("0666778899aa")),
     "droplet_id": (bytes.fromhex("01020304"), bytes.fromhex("05060708")),
+    "meta_ofport": (bytes.fromhex("3a3b"), bytes.fromhex("7a7b")),
+    "meta_mac": (bytes.fromhex("0a4142434445"), bytes.fromhex("0e8182838485")),
 }
 _NAMES = tuple(_PROBES)
 
@@ -43,30 +47,26 @@ _COOKIE = len(_NAMES)
 _BUNDLE = _COOKIE + 1
 _FIRST_XID = _BUNDLE + 1
 
-_XIDS = struct.Struct(f"!{PortFlows.COUNT}I")
-
 
 class Form:
     """Bytes with holes: each (offset, width, which of the values goes there)."""
 
     def __init__(self, constant: bytes, holes: Sequence[tuple[int, int, int]]) -> None:
-        self._parts: list[bytes] = []
-        self._fillings: list[tuple[int, int]] = []
-        position = 0
+        parts, values, position = [], [], 0
         for offset, width, value in sorted(holes):
             if offset < position:
                 raise ValueError(f"two values at byte {offset}")
-            self._parts += [constant[position:offset], b""]
-            self._fillings.append((len(self._parts) - 1, value))
+            parts.append(constant[position:offset])
+            values.append(value)
             position = offset + width
-        self._parts.append(constant[position:])
+        parts.append(constant[position:])
+        self._template = b"%b".join(part.replace(b"%", b"%%") for part in parts)
+        # Of a single value it gives the value itself, which the template takes as well.
+        self._filling = itemgetter(*values) if values else lambda _: ()
 
     def fill(self, values: Sequence[bytes]) -> bytes:
         """The bytes with these values in the holes."""
-        parts = self._parts.copy()
-        for part, value in self._fillings:
-            parts[part] = values[value]
-        return b"".join(parts)
+        return self._template % self._filling(values)
 
 
 class Codec:
@@ -74,60 +74,82 @@ class Codec:
 
     def __init__(self, settings: BridgeSettings) -> None:
         self._settings = settings
-        self._forms: dict[_Kind, _PortForms] = {}
+        self._forms: dict[tuple[bool, bool, int | None], _PortForms] = {}
 
     def image(self, flow: Flow) -> Image:
-        """The image of one flow, by Ryu."""
-        return encode.image(flow)
+        """The image of one flow."""
+        return _image(flow)
 
     def port_images(self, flows: PortFlows) -> list[Image]:
         """The images of a port's flows, in their order; raises OfportOutOfRange."""
         return self._form(flows).images(self._values(flows))
 
+    def message(self, flow: Flow, bundle_id: int, xid: int) -> bytes:
+        """One flow-mod as a message of a bundle."""
+        return _message(flow).fill([xid.to_bytes(4, "big"), bundle_id.to_bytes(4, "big")])
+
     def bundled(self, flows: PortFlows, bundle_id: int, first_xid: int) -> bytes:
         """The port's flow-mods as messages of a bundle, with xids from `first_xid` on."""
         values = self._values(flows)
-        xids = [(first_xid + n) & 0xFFFFFFFF for n in range(PortFlows.COUNT)]
-        words = _XIDS.pack(*xids)
         values += [flows.cookie.to_bytes(8, "big"), bundle_id.to_bytes(4, "big")]
-        values += [words[at : at + 4] for at in range(0, len(words), 4)]
+        values += [
+            (xid & 0xFFFFFFFF).to_bytes(4, "big")
+            for xid in range(first_xid, first_xid + PortFlows.COUNT)
+        ]
         return self._form(flows).messages.fill(values)
 
     def _form(self, flows: PortFlows) -> "_PortForms":
-        waits, is_metered = flows.mac is None, bool(flows.settings.meter_pps)
-        kind = _Kind(flows.meta, waits, is_metered, flows.hop_limit)
+        kind = flows.mac is None, bool(flows.settings.meter_pps), flows.hop_limit
         form = self._forms.get(kind)
         if form is None:
-            form = self._forms[kind] = _PortForms(flows.settings, kind)
+            form = self._forms[kind] = _port_forms(_like(flows.settings), *kind)
         return form
 
     def _values(self, flows: PortFlows) -> list[bytes]:
         """In the order of _NAMES."""
-        ofport, addressing = flows.ofport, self._settings.addressing
+        ofport, addressing, meta = flows.ofport, self._settings.addressing, flows.meta
         return [
             ofport.to_bytes(2, "big"),
             addressing.zone(ofport).to_bytes(2, "big"),
             addressing.hv_local(ofport).packed,
             b"" if flows.mac is None else bytes.fromhex(flows.mac.replace(":", "")),
             flows.droplet_id.to_bytes(4, "big"),
+            meta.ofport.to_bytes(2, "big"),
+            bytes.fromhex(meta.mac.replace(":", "")),
         ]
 
 
-class _Kind(NamedTuple):
-    """What ports with the same forms have in common; hop limits are few, and change a length."""
+@lru_cache(1024)
+def _image(flow: Flow) -> Image:
+    return encode.image(flow)
 
-    meta: MetaPort
-    waits: bool
-    is_metered: bool
-    hop_limit: int | None
+
+@lru_cache(1024)
+def _message(flow: Flow) -> Form:
+    """Its holes: xid, bundle id."""
+    places = [(_XID_AT, 4, 0), (_BUNDLE_AT, 4, 1), (_INNER + _XID_AT, 4, 0)]
+    return Form(_bundled(flow), places)
+
+
+def _like(settings: BridgeSettings) -> BridgeSettings:
+    """What the bridges with the same forms have in common: all but what is in the holes."""
+    addressing = Addressing(settings.addressing.hv_local_subnet)
+    return replace(settings, addressing=addressing, meta_port_name="", droplet_port_names=())
+
+
+@lru_cache(64)
+def _port_forms(
+    settings: BridgeSettings, waits: bool, is_metered: bool, hop_limit: int | None
+) -> "_PortForms":
+    """Those of one kind of port; hop limits are few, and change a length."""
+    settings = replace(settings, meter_pps=settings.meter_pps if is_metered else 0)
+    return _PortForms(*_probed(settings, waits, hop_limit))
 
 
 class _PortForms:
     """The forms of one kind of port."""
 
-    def __init__(self, settings: BridgeSettings, kind: _Kind) -> None:
-        probes = _probed(settings, kind)
-        constant, varied = probes
+    def __init__(self, constant: Sequence[Flow], varied: Mapping[str, Sequence[Flow]]) -> None:
         messages = [_bundled(flow) for flow in constant]
         holes, start = [], 0
         for n, message in enumerate(messages):
@@ -195,17 +217,18 @@ def _bundled(flow: Flow) -> bytes:
 
 
 def _probed(
-    settings: BridgeSettings, kind: _Kind
+    settings: BridgeSettings, waits: bool, hop_limit: int | None
 ) -> tuple[tuple[Flow, ...], dict[str, tuple[Flow, ...]]]:
     """The flows with the first value of everything, and those with the other of each name."""
     first = {name: values[0] for name, values in _PROBES.items()}
 
     def flows(values: Mapping[str, bytes]) -> tuple[Flow, ...]:
         probed = replace(settings, addressing=_Probe(settings, values))
-        mac = None if kind.waits else mac_from_int(int.from_bytes(values["mac"], "big"))
-        droplet_id = 0 if kind.waits else int.from_bytes(values["droplet_id"], "big")
-        ofport = int.from_bytes(values["ofport"], "big")
-        made = PortFlows(probed, kind.meta, ofport, droplet_id, mac, kind.hop_limit).flows()
+        number = {name: int.from_bytes(value, "big") for name, value in values.items()}
+        mac = None if waits else mac_from_int(number["mac"])
+        droplet_id = 0 if waits else number["droplet_id"]
+        meta = MetaPort(number["meta_ofport"], mac_from_int(number["meta_mac"]))
+        made = PortFlows(probed, meta, number["ofport"], droplet_id, mac, hop_limit).flows()
         return tuple(replace(flow, cookie=0) for flow in made)
 
     varied = {name: flows({**first, name: _PROBES[name][1]}) for name in _NAMES}

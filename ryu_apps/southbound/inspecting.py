@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, replace
 from time import monotonic
 
 from ryu.controller.controller import Datapath
-from ryu.lib import hub
 from ryu.ofproto import ofproto_v1_3 as ofp
 from ryu.ofproto import ofproto_v1_3_parser as parser
 from ryu.ofproto.ofproto_common import ONF_EXPERIMENTER_ID
@@ -39,6 +38,7 @@ from ryu_apps.southbound.readback import (
     flow_images,
     match_text,
 )
+from ryu_apps.southbound.turns import TURNS
 
 LOG = logging.getLogger(__name__)
 
@@ -292,7 +292,7 @@ class Inspector:
             wrong = bridge.check(ofport, by_port.get(ofport, {}), mend)
             total = total.plus(wrong)
             if count % _SLICE == 0:
-                hub.sleep(0)
+                TURNS.wait()
         if mend is not Mend.ALL:
             if inquiry.check.look is Look.ALL:
                 self._left = len(total.stale) + total.strays

@@ -21,6 +21,7 @@ from ryu_apps.pipeline.port_flows import REQUEST, PortFlows
 from ryu_apps.southbound import encode
 from ryu_apps.southbound.forms import Codec
 from ryu_apps.southbound.series import DELETED_METERS, FLUSHES, Series, set_meters
+from ryu_apps.southbound.turns import TURNS
 
 # Bytes written at once. Ryu queues 16 messages a connection, whatever their size, and hands each
 # to the socket by itself: one for each flow-mod costs more than making it. After each write other
@@ -252,7 +253,8 @@ class Sender:
                 self._write(self._codec.bundled(part, sent.bundle_id, first))
             else:
                 ofport, _ = self._cookie.owner(part.cookie)
-                self._bundled(sent, encode.add_flow(dp, part), ofport)
+                xid = self._numbers(sent, [ofport])
+                self._write(self._codec.message(part, sent.bundle_id, xid))
 
     def _set_meters(self, sent: _Sent) -> None:
         for meter in sent.transaction.set_meters:
@@ -317,7 +319,9 @@ class Sender:
         self._buffer += data
         if len(self._buffer) >= _WRITE:
             self._flush()
+            # First whoever hands it to the socket.
             hub.sleep(0)
+            TURNS.wait()
 
     def _flush(self) -> None:
         data, self._buffer = bytes(self._buffer), bytearray()

@@ -46,6 +46,7 @@ from ryu_apps.southbound.news import (
 from ryu_apps.southbound.raw import expect_flows
 from ryu_apps.southbound.readback import flow_images
 from ryu_apps.southbound.sending import Sender, SwitchFault
+from ryu_apps.southbound.turns import TURNS
 
 LOG = logging.getLogger(__name__)
 
@@ -171,6 +172,7 @@ class Session:
             return Acknowledged()
         if isinstance(news, Closed):
             raise _ConnectionGone
+        TURNS.wait()
         return news
 
     def _flush_out(self) -> None:
@@ -270,7 +272,7 @@ class Session:
         for count, ofport in enumerate(bridge.inherited):
             bridge.adopt(ofport)
             if count % SLICE == 0:
-                hub.sleep(0)
+                TURNS.wait()
                 self._require_open()
         self._inspector.start()
         self._flush_out()
@@ -286,7 +288,7 @@ class Session:
         for count, ofport in enumerate(bridge.newcomers, 1):
             bridge.begin(ofport)
             if count % SLICE == 0:
-                hub.sleep(0)
+                TURNS.wait()
             if count % AT_ONCE == 0:
                 self._flush_out()
                 while not self._inbox.empty():
@@ -302,7 +304,7 @@ class Session:
         for part in self._ask(request, FlowList):
             for cookie, image in flow_images(part.message):
                 installed[cookie].add(image)
-            hub.sleep(0)
+            TURNS.wait()
         return installed
 
     def _ask_ports(self) -> list[SwitchPort]:

@@ -12,7 +12,6 @@ import logging
 import os
 import sys
 import time
-from dataclasses import replace
 
 import eventlet
 
@@ -68,7 +67,7 @@ class Switchboard:
             for view in feed.ports():
                 claim = self.registry.claims.get(view.name)
                 if view.name in names and claim and claim.droplet_id == view.droplet_id:
-                    feed.publish(replace(view, droplet_revision=claim.revision))
+                    feed.publish(view._replace(droplet_revision=claim.revision))
 
     def switches(self):
         return [
@@ -167,9 +166,9 @@ class Switchboard:
         high, low = divmod(ofport, 256)
         view = PortView(ofport, name, f"100.127.{high}.{low}")
         if droplet_id is not None:
-            view = replace(view, droplet_id=droplet_id, state=PortState.SERVING)
+            view = view._replace(droplet_id=droplet_id, state=PortState.SERVING)
         if elsewhere is not None:
-            view = replace(view, state=PortState.ERROR, reason=elsewhere, elsewhere=True)
+            view = view._replace(state=PortState.ERROR, reason=elsewhere, elsewhere=True)
         return feed.publish(view, new_binding=droplet_id is not None)
 
 

@@ -1,5 +1,6 @@
 """The fast encoding beside the plain one: equal byte for byte, whatever the bridge and port."""
 
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 
 from hypothesis import assume, given
@@ -11,8 +12,10 @@ from ryu_apps.openflow.mac import mac_from_int
 from ryu_apps.pipeline.addressing import Addressing
 from ryu_apps.pipeline.layout import BridgeSettings, CookieMark, MetaPort, Pipeline, Tables
 from ryu_apps.pipeline.port_flows import PortFlows
+from ryu_apps.pipeline.shared_flows import shared_flows
 from ryu_apps.southbound import encode
 from ryu_apps.southbound.forms import Codec
+from tests.droplets import META, STANDALONE
 from tests.property.effort import effort
 
 OPENFLOW_13 = ProtocolDesc(ofp.OFP_VERSION)
@@ -85,21 +88,50 @@ def test_images_are_those_of_ryu_s_messages(flows: PortFlows):
     assert len(images) == PortFlows.COUNT
 
 
-@given(one=port_flows(), ofport=st.integers(1, 0xFEFF), mac=macs, waits=st.booleans(), limit=limits)
+@given(
+    one=port_flows(),
+    ofport=st.integers(1, 0xFEFF),
+    meta=st.builds(MetaPort, st.integers(1, 0xFEFF), macs),
+    mac=macs,
+    waits=st.booleans(),
+    limit=limits,
+    zone_base=st.integers(0, 9),
+)
 @effort(25)
 def test_a_form_made_for_one_port_serves_the_others(
-    one: PortFlows, ofport: int, mac: str, waits: bool, limit: int | None
+    one: PortFlows,
+    ofport: int,
+    meta: MetaPort,
+    mac: str,
+    waits: bool,
+    limit: int | None,
+    zone_base: int,
 ):
-    """Forms are kept: the second port is made from what was learnt with the first."""
-    ofports = one.settings.addressing.ofports
+    """Forms are kept: the second port, of another bridge, is made from what the first taught."""
+    Codec(one.settings).bundled(one, 1, 1)
+    addressing = replace(one.settings.addressing, zone_base=zone_base)
+    settings = replace(one.settings, addressing=addressing, meta_port_name="other0")
+    ofports = addressing.ofports
     ofport = ofports[ofport % len(ofports)]
-    assume(ofport != one.meta.ofport)
+    assume(ofport != meta.ofport)
     other = (
-        PortFlows(one.settings, one.meta, ofport)
+        PortFlows(settings, meta, ofport)
         if waits
-        else PortFlows(one.settings, one.meta, ofport, 7, mac, limit)
+        else PortFlows(settings, meta, ofport, 7, mac, limit)
     )
-    codec = Codec(one.settings)
-    codec.bundled(one, 1, 1)
+    codec = Codec(settings)
     assert codec.bundled(other, 2, 9) == plainly(other, 2, 9)
     assert codec.port_images(other) == [encode.image(flow) for flow in other.flows()]
+
+
+@given(bundle_id=u32, first=u32, again=u32)
+@effort(10)
+def test_single_flows_are_those_of_ryu_the_second_time_too(bundle_id: int, first: int, again: int):
+    codec = Codec(STANDALONE)
+    for flow in shared_flows(STANDALONE, META):
+        assert codec.image(flow) == codec.image(flow) == encode.image(flow)
+        for xid in (first, again):
+            message = encode.bundled(OPENFLOW_13, bundle_id, encode.add_flow(OPENFLOW_13, flow))
+            message.set_xid(xid)
+            message.serialize()
+            assert codec.message(flow, bundle_id, xid) == message.buf

@@ -1,7 +1,5 @@
 """The feed of one bridge's ports: revisions, generations, and what a reader that was away gets."""
 
-from dataclasses import replace
-
 import pytest
 
 from ryu_apps.binding.feed import PortFeed
@@ -39,7 +37,7 @@ def test_a_new_binding_has_a_generation_that_never_names_another(feed: PortFeed)
     assert feed.port(1).binding == first
     again = feed.publish(view(1, 11), new_binding=True)
     assert feed.port(1).binding == again > first
-    feed.publish(replace(feed.port(1), state=PortState.SERVING))
+    feed.publish(feed.port(1)._replace(state=PortState.SERVING))
     assert feed.port(1).binding == again
 
 
@@ -81,7 +79,7 @@ def test_what_a_reader_has_before_the_last_change_is_what_it_came_with(feed: Por
     start = feed.publish(view(1))
     announced = feed.publish(view(2, 22), new_binding=True)
     feed.publish(view(3))
-    feed.publish(replace(feed.port(2), state=PortState.SERVING))
+    feed.publish(feed.port(2)._replace(state=PortState.SERVING))
     reached = [revision for revision, _, _ in feed.changes_since(start)]
     assert reached == [start, feed.revision]
     assert reached[0] < announced

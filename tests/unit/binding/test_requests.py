@@ -77,7 +77,7 @@ def test_counts_go_with_the_binding(counts, ports, change):
     counts.tell("s1", [SEVEN], 0.5, ports.get, NOW)
     before = ports.pop(602)
     if change is not None:
-        ports[602] = replace(before, **change)
+        ports[602] = before._replace(**change)
     assert counts.droplets(ports.get, NOW) == []
     counts.tell("s1", [], 0.5, ports.get, NOW)
     ports[602] = before

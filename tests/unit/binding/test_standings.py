@@ -1,7 +1,5 @@
 """Whether a droplet is served, and the reason an operator is told where it is not."""
 
-from dataclasses import replace
-
 import pytest
 
 from ryu_apps.binding.feed import PortFeed
@@ -52,7 +50,7 @@ def judged(*switches, claims=(CLAIM,)):
             "its switch is refused: zones clash",
         ),
         # Another droplet has the port still: ours is on its way.
-        ([switch(HERE, replace(SERVED, droplet_id=8))], Standing.BINDING, None),
+        ([switch(HERE, SERVED._replace(droplet_id=8))], Standing.BINDING, None),
     ],
 )
 def test_a_droplet_stands_as_its_port_does(switches, state, reason):
@@ -61,7 +59,7 @@ def test_a_droplet_stands_as_its_port_does(switches, state, reason):
 
 
 def test_a_claim_on_one_switch_counts_there_alone():
-    claim = replace(CLAIM, dpid=THERE)
+    claim = CLAIM._replace(dpid=THERE)
     told = judged(switch(HERE, SERVED), switch(THERE), claims=[claim])
     assert told.state is Standing.ABSENT
     assert told.reason == "switch 00000000000000cd has no port tap7"
@@ -69,7 +67,7 @@ def test_a_claim_on_one_switch_counts_there_alone():
 
 
 def test_the_best_port_decides_and_each_is_told():
-    second = replace(CLAIM, port_name="tap7b")
+    second = CLAIM._replace(port_name="tap7b")
     told = judged(switch(HERE, SERVED), claims=[second, CLAIM])
     assert told.state is Standing.SERVING
     assert [(port.name, port.state, port.dpid) for port in told.ports] == [
@@ -83,5 +81,5 @@ def test_a_droplet_without_a_claim_is_absent():
 
 
 def test_the_served_are_those_on_ports_that_serve():
-    feeds = [switch(HERE, SERVED)[1], switch(THERE, replace(BROKEN, droplet_id=8))[1]]
+    feeds = [switch(HERE, SERVED)[1], switch(THERE, BROKEN._replace(droplet_id=8))[1]]
     assert served(feeds) == {7}
