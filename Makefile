@@ -23,7 +23,7 @@ STATUS_FILE ?=
 
 RYU_WHEEL := .build/wheels/ryu-4.34+ovsmetadata.1-py3-none-any.whl
 
-.PHONY: help demo test soak test-vm check bench run deb clean venv client-image host-image
+.PHONY: help demo test soak test-vm check bench run docs deb clean venv client-image host-image
 .PHONY: need-root build-packages network-packages fleet-packages browser-packages bench-packages
 
 help: ## this list
@@ -54,6 +54,10 @@ bench: need-root venv network-packages bench-packages ## measured beside named p
 
 run: need-root venv network-packages ## controller and metadata server on this host's own bridge, BRIDGE=br0 (root)
 	@exec scripts/run "$(BRIDGE)"
+
+docs: venv ## the documentation as a site, .build/docs/index.html; a broken link fails it
+	@.venv/bin/python -m sphinx --quiet --fresh-env --fail-on-warning --builder html docs .build/docs
+	echo "Made .build/docs/index.html"
 
 deb: venv build-packages ## a Debian package of all of it, .build/deb/*.deb
 	@scripts/build-deb

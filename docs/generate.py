@@ -1,13 +1,13 @@
-"""Writes docs/pipeline.md, options.md, metrics.md, docs/man, the figures in operations.md, and
-the example of a configuration, packaging/ovs-metadata.conf.
+"""Writes docs/pipeline.md, options.md, metrics.md, commands.md, openapi.md, docs/man, the figures
+in operations.md, and the example of a configuration, packaging/ovs-metadata.conf.
 
     .venv/bin/python docs/generate.py
 
 The first is docs/pipeline.in.md with the golden flows in the places marked for them, the second
-the tables of options, as is the example, the third those of metrics; the manual pages are of
-`manpages.py`. The
-figures are those of docs/faults.json, which is .build/faults.json of a run of
-tests/system/test_faults.py. A test fails while what is committed differs from what this writes.
+the tables of options, as is the example, the third those of metrics; the next two are of
+`reference.py`, the manual pages of `manpages.py`. The figures are those of docs/faults.json, which
+is .build/faults.json of a run of tests/system/test_faults.py. A test fails while what is committed
+differs from what this writes.
 """
 
 import json
@@ -29,6 +29,7 @@ DOCS = Path(__file__).parent
 sys.path.insert(0, str(DOCS))
 from example_config import example_config  # noqa: E402  docs/ is no package
 from manpages import manpages  # noqa: E402  docs/ is no package
+from reference import commands_page, openapi_page  # noqa: E402  docs/ is no package
 
 GOLDEN = DOCS.parent / "tests" / "golden"
 EXAMPLE = DOCS.parent / "packaging" / "ovs-metadata.conf"
@@ -40,6 +41,8 @@ def pages() -> dict[Path, str]:
         DOCS / "pipeline.md": pipeline_page(),
         DOCS / "options.md": options_page(),
         DOCS / "metrics.md": metrics_page(),
+        DOCS / "commands.md": _note("the commands") + commands_page(),
+        DOCS / "openapi.md": _note("the OpenAPI description") + openapi_page(),
         DOCS / "operations.md": operations_page(),
         **{DOCS / "man" / name: text for name, text in manpages().items()},
         EXAMPLE: example_config(),

@@ -197,15 +197,22 @@ class Demo:
         self.screen.output(self._operator("ports"))
 
     def farewell(self) -> None:
-        """How to look around oneself."""
-        web = self._droplets[GUESTS[0].droplet_id].namespace.name
-        dropletctl = f"{BIN / 'dropletctl'} --config-file {self.services.config_file}"
-        run_dir = self.host.ovs.directory
-        self.screen.chapter("Your turn", "All of it stays up until Ctrl-C. From another shell:")
-        self.screen.command(f"ip netns exec {web} curl -i http://169.254.169.254/metadata/v1.json")
-        inside = f"ip netns exec {self.host.namespace.name}"
-        self.screen.command(f"{inside} {dropletctl} ports")
-        self.screen.command(f"OVS_RUNDIR={run_dir} ovs-ofctl dump-flows {BRIDGE}")
+        """Shells to look around in, each made by one command; the tutorial starts from these."""
+        self.screen.chapter(
+            "Your turn",
+            "All of it stays up until Ctrl-C. A shell on each of these, from another terminal, "
+            "and docs/tutorial.md says what there is to see:",
+        )
+        for guest in GUESTS[:2]:
+            namespace = self._droplets[guest.droplet_id].namespace.name
+            self.screen.say(f"{guest.hostname}:")
+            self.screen.command(f"ip netns exec {namespace} bash")
+        self.screen.say("the hypervisor:")
+        environment = (
+            f"OVS_RUNDIR={self.host.ovs.directory} "
+            f"DROPLETCTL_CONFIG_FILE={self.services.config_file} PATH={BIN}:$PATH"
+        )
+        self.screen.command(f"{environment} ip netns exec {self.host.namespace.name} bash")
 
     def diagnosis(self) -> str:
         """The ends of all logs, for people."""

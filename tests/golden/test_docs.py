@@ -18,7 +18,10 @@ from ryu_apps.dropletctl.cli import cli
 
 DOCS = Path(__file__).parents[2] / "docs"
 OTHERS = ["../packaging/ovs-metadata.conf"]
-PAGES = ["pipeline.md", "options.md", "metrics.md", "operations.md", *OTHERS]
+PAGES = [
+    *("pipeline.md", "options.md", "metrics.md", "commands.md", "openapi.md", "operations.md"),
+    *OTHERS,
+]
 MANUALS = ["man/dropletctl.1", "man/metadata-http.8", "man/ovs-metadata.conf.5"]
 FAULTS = Path(__file__).parents[1] / "system" / "test_faults.py"
 
