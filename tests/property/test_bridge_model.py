@@ -84,6 +84,7 @@ class BridgeModel(RuleBasedStateMachine):
     def refuse(self, dpid: int, refused: set[int], at_commit: bool) -> None:
         """From now on the switch refuses flows of these ofports."""
         self.world.switches[dpid].refused = refused
+        self.world.switches[dpid].has_refused |= bool(refused)
         self.world.switches[dpid].at_commit = at_commit
 
     @rule(mac=macs, socket=st.sampled_from(("broken", "full", "idle")), name=st.none() | names)

@@ -133,6 +133,7 @@ class ReferenceSwitch:
         self.flows: dict[FlowKey, Flow] = {FOREIGN.key: FOREIGN}
         self.zones: dict[int, set[int]] = {}
         self.refused: set[int] = set()
+        self.has_refused = False
         self.at_commit = False
         self.meddled = 0
         self.connected = False

@@ -306,7 +306,8 @@ class World:
     def _check_zones(switch: ReferenceSwitch) -> None:
         """A reply goes to a port only through connections of that port's own binding."""
         for flow in switch.flows.values():
-            if flow.match.ct_zone is None or flow.match.in_port != META_OFPORT:
+            # One without actions, as others may add, delivers nothing.
+            if flow.match.ct_zone is None or flow.match.in_port != META_OFPORT or not flow.actions:
                 continue
             made_by = switch.zones.get(flow.match.ct_zone, set())
             assert made_by <= {flow.cookie}, (
@@ -344,8 +345,9 @@ class World:
         if self.controller is None:
             self.start_controller()
         for dpid, switch in self.switches.items():
-            if switch.refused or not switch.connected or not self._in_charge(dpid):
-                switch.refused = set()
+            # What a switch refused it is not asked for again before there is news of it.
+            if switch.has_refused or not switch.connected or not self._in_charge(dpid):
+                switch.refused, switch.has_refused = set(), False
                 self.connect(dpid)
         for _ in range(40):
             if not self._deliver_everything():
