@@ -23,7 +23,7 @@ STATUS_FILE ?=
 
 RYU_WHEEL := .build/wheels/ryu-4.34+ovsmetadata.1-py3-none-any.whl
 
-.PHONY: help demo test soak test-vm check bench run docs deb clean venv client-image host-image
+.PHONY: help demo test soak test-vm check bench run docs deb clean venv client-image host-image promtool
 .PHONY: need-root build-packages network-packages fleet-packages browser-packages bench-packages
 
 help: ## this list
@@ -32,7 +32,7 @@ help: ## this list
 demo: need-root venv network-packages $(if $(filter 1,$(FLEET)),fleet-packages) ## droplets on a private Open vSwitch ask for their metadata (root); ONCE=1 leaves by itself; FLEET=1: two hypervisors, two controllers, etcd
 	@exec .venv/bin/python -m lab.$(if $(filter 1,$(FLEET)),fleet_demo,demo) $(if $(filter 1,$(ONCE)),--once)
 
-test: venv network-packages fleet-packages browser-packages client-image host-image deb ## every test (root; an ordinary user's run leaves out the system tests)
+test: venv network-packages fleet-packages browser-packages promtool client-image host-image deb ## every test (root; an ordinary user's run leaves out the system tests)
 	@status=0
 	.venv/bin/python -m pytest || status=$$?
 	if [[ -n "$(STATUS_FILE)" ]]; then echo $$status >"$(STATUS_FILE)"; exit 0; fi
@@ -46,7 +46,7 @@ test-vm: need-root venv network-packages ## a Debian boots as a virtual machine,
 	@scripts/client-image --vm >/dev/null
 	exec .venv/bin/python -m pytest tests/clients/vm_boot.py
 
-check: venv network-packages ## the tests that take under a minute and need no root, and the style
+check: venv network-packages promtool ## the tests that take under a minute and need no root, and the style
 	@exec .venv/bin/python -m pytest -m "not root and not slow"
 
 bench: need-root venv network-packages bench-packages ## measured beside named peers, and docs/benchmarks.md anew (root); under 15 minutes
@@ -69,6 +69,9 @@ client-image: | build-packages ## the real clients that `make test` runs, a Debi
 
 host-image: | build-packages ## the bare Debian that `make test` installs the package on (root)
 	@scripts/host-image
+
+promtool: | build-packages ## the checker of docs/monitoring's rules that tests use
+	@scripts/promtool >/dev/null
 
 clean: ## removes all that the other targets made in this directory
 	@rm -rf .venv .build build dist .pytest_cache .ruff_cache .hypothesis ./*.egg-info

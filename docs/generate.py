@@ -1,13 +1,14 @@
-"""Writes docs/pipeline.md, options.md, metrics.md, commands.md, openapi.md, docs/man, the figures
-in operations.md, and the example of a configuration, packaging/ovs-metadata.conf.
+"""Writes docs/pipeline.md, options.md, metrics.md, commands.md, openapi.md, docs/man, the dashboard
+and the alerts in docs/monitoring, the figures and the alerts in operations.md, and the example of a
+configuration, packaging/ovs-metadata.conf.
 
     .venv/bin/python docs/generate.py
 
 The first is docs/pipeline.in.md with the golden flows in the places marked for them, the second
 the tables of options, as is the example, the third those of metrics; the next two are of
-`reference.py`, the manual pages of `manpages.py`. The figures are those of docs/faults.json, which
-is .build/faults.json of a run of tests/system/test_faults.py. A test fails while what is committed
-differs from what this writes.
+`reference.py`, the manual pages of `manpages.py`, the dashboard of `dashboard.py`, the alerts of
+`alerts.py`. The figures are those of docs/faults.json, which is .build/faults.json of a run of
+tests/system/test_faults.py. A test fails while what is committed differs from what this writes.
 """
 
 import json
@@ -27,6 +28,8 @@ from ryu_apps.pipeline.layout import CookieMark, Priority
 
 DOCS = Path(__file__).parent
 sys.path.insert(0, str(DOCS))
+import alerts  # noqa: E402  docs/ is no package
+import dashboard  # noqa: E402  docs/ is no package
 from example_config import example_config  # noqa: E402  docs/ is no package
 from manpages import manpages  # noqa: E402  docs/ is no package
 from reference import commands_page, openapi_page  # noqa: E402  docs/ is no package
@@ -44,6 +47,8 @@ def pages() -> dict[Path, str]:
         DOCS / "commands.md": _note("the commands") + commands_page(),
         DOCS / "openapi.md": _note("the OpenAPI description") + openapi_page(),
         DOCS / "operations.md": operations_page(),
+        DOCS / "monitoring" / "alerts.yml": alerts.rules(),
+        DOCS / "monitoring" / "dashboard.json": dashboard.dashboard(),
         **{DOCS / "man" / name: text for name, text in manpages().items()},
         EXAMPLE: example_config(),
     }
@@ -177,7 +182,8 @@ Every family is there from the start, and no label can grow with what anybody se
 listed here, or it is said what bounds them. What belongs to one droplet is no label:
 `GET /v1/switches/{{dpid}}/requests` ([rest.md](rest.md#get-v1switchesdpidrequests)) tells it. A
 counter counts from the start of its process. Beside these come the `process_` and `python_` metrics
-of the client library.
+of the client library. A dashboard and alerts are made of these, see
+[what to alert on](operations.md#what-to-alert-on).
 
 ## The controller: `GET /metrics` on its REST address
 
@@ -226,7 +232,10 @@ FAULT_ROW = re.compile(
 
 
 def operations_page() -> str:
-    """docs/operations.md with the figures of docs/faults.json. KeyError for a row without one."""
+    """docs/operations.md with the figures of docs/faults.json, and the alerts.
+
+    Raises KeyError for a fault without a figure, ValueError where there is no table of alerts.
+    """
     measured = json.loads((DOCS / "faults.json").read_text(encoding="utf-8"))
     page = (DOCS / "operations.md").read_text(encoding="utf-8")
     before, table, after = fault_section(page)
@@ -236,7 +245,13 @@ def operations_page() -> str:
         return f"| {found['name']} | {found['sees']} | {figure} |"
 
     table = MEASURED_ON.sub(measured["machine"], FAULT_ROW.sub(row, table))
-    return before + table + after
+    return _with_alerts(before + table + after)
+
+
+def _with_alerts(page: str) -> str:
+    start = page.index("| question | alert |")
+    end = page.index("\n\n", start) + 1
+    return page[:start] + alerts.table() + page[end:]
 
 
 def fault_section(page: str) -> tuple[str, str, str]:

@@ -1,4 +1,4 @@
-"""The pages that are made from flows, options, metrics and figures are those that are committed."""
+"""The pages made from flows, options, metrics, alerts and figures are those that are committed."""
 
 import ast
 import importlib.util
@@ -17,7 +17,8 @@ import ryu_apps.settings
 from ryu_apps.dropletctl.cli import cli
 
 DOCS = Path(__file__).parents[2] / "docs"
-OTHERS = ["../packaging/ovs-metadata.conf"]
+MONITORING = ["monitoring/alerts.yml", "monitoring/dashboard.json"]
+OTHERS = ["../packaging/ovs-metadata.conf", *MONITORING]
 PAGES = [
     *("pipeline.md", "options.md", "metrics.md", "commands.md", "openapi.md", "operations.md"),
     *OTHERS,
