@@ -134,8 +134,16 @@ def test_every_request_gets_one_of_the_known_answers(verdict, method, path, give
 
 
 class NoCount:
-    def count(self, status):
-        """These answers are nobody's statistics."""
+    """These answers are nobody's statistics."""
+
+    def count(self, status, path_kind, seconds):
+        pass
+
+    def without_token(self):
+        pass
+
+    def odd(self, caller, port, status):
+        pass
 
 
 requests = st.lists(
