@@ -15,8 +15,17 @@ myst_heading_anchors = 6
 # Most blocks are a terminal's; those in a language say which.
 highlight_language = "none"
 
+# `--check` is no dash.
+smartquotes = False
+
 html_theme = "alabaster"
-html_theme_options = {"page_width": "80rem", "fixed_sidebar": True}
+html_theme_options = {
+    "page_width": "1160px",
+    "sidebar_width": "240px",
+    "fixed_sidebar": True,
+    "font_family": "sans-serif",
+    "head_font_family": "sans-serif",
+}
 html_sidebars = {"**": ["about.html", "searchfield.html", "navigation.html"]}
 html_copy_source = False
 html_show_copyright = False

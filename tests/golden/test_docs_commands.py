@@ -115,6 +115,26 @@ def test_each_command_of_the_page_is_one(page: Path) -> None:
     assert faults == []
 
 
+def units(text: str) -> set[str]:
+    """The units that systemctl is given in a text, an instance as its template."""
+    found = re.findall(r"systemctl [a-z-]+ (?:--\w+ )*([\w.@-]+)", text)
+    named = (re.sub(r"@.*", "@", unit) for unit in found)
+    return {unit if "." in unit else f"{unit}.service" for unit in named}
+
+
+def test_systemctl_is_given_units_that_there_are() -> None:
+    there = {unit.name for unit in (ROOT / "packaging" / "systemd").iterdir()}
+    named = units("\n".join(page.read_text(encoding="utf-8") for page in PAGES))
+    assert "ovs-metadata-host-setup@.service" in named
+    assert named - there == set()
+
+
+def test_a_unit_that_is_none_is_noticed() -> None:
+    assert units("# systemctl enable --now ovs-metadata-host-step@br0") == {
+        "ovs-metadata-host-step@.service"
+    }
+
+
 def test_the_commands_are_found() -> None:
     """Most pages have some: a search that finds none would let everything pass."""
     found = [tuple(words) for page in PAGES for words in ours(page.read_text(encoding="utf-8"))]

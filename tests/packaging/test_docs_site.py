@@ -78,6 +78,11 @@ def test_every_page_is_in_the_navigation(site: Path) -> None:
     assert all((site / name).is_file() for name in named)
 
 
+def test_options_are_shown_as_they_are_typed(site: Path) -> None:
+    """In prose too: two hyphens are not made a dash."""
+    assert "with host-setup --check" in (site / "commands.html").read_text(encoding="utf-8")
+
+
 def test_it_loads_nothing_from_elsewhere(site: Path) -> None:
     loaded = {
         (str(page.relative_to(site)), address)
