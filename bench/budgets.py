@@ -6,10 +6,10 @@ ended.
 
 BUDGETS = {
     "http_servers": 240,
-    "one_port": 120,
-    "own_share": 90,
-    "connect": 120,
-    "fleet": 180,
-    "start_up": 60,
-    "registry": 240,
+    "one_port": 90,
+    "own_share": 60,
+    "connect": 90,
+    "fleet": 150,
+    "start_up": 45,
+    "registry": 210,
 }

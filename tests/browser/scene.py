@@ -72,6 +72,7 @@ def counts(n: int) -> dict:
         "errors": 31 if failing else 0,
         "rate_limited": 4 if failing else 0,
         "unsure": 0,
+        "without_token": 0,
         "last_status": 404 if failing else 200,
         "last_request_s": 3.0 + n * 11,
     }

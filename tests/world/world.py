@@ -346,7 +346,8 @@ class World:
             self.start_controller()
         for dpid, switch in self.switches.items():
             # What a switch refused it is not asked for again before there is news of it.
-            if switch.has_refused or not switch.connected or not self._in_charge(dpid):
+            refused = switch.refused or switch.has_refused
+            if refused or not switch.connected or not self._in_charge(dpid):
                 switch.refused, switch.has_refused = set(), False
                 self.connect(dpid)
         for _ in range(40):
