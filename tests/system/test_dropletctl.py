@@ -261,6 +261,7 @@ JSON_WORDS = {
     "doctor": ("doctor", "--bridge", BRIDGE),
     "trace": ("trace", "DROPLET"),
     "completion": ("completion", "zsh"),
+    "follow-ovsdb": ("follow-ovsdb", "--once", "--owner", "json"),
 }
 """A call of each command that does what it is for, in an order in which they can."""
 
@@ -269,6 +270,9 @@ def test_every_command_says_it_in_json_and_nothing_else(clean: World) -> None:
     droplet = clean.host.add_droplet("tapjson", ofport=2004, mac="02:00:00:00:09:04")
     droplet_id = clean.register(droplet)
     clean.wait_until_served(droplet)
+    named = clean.host.add_droplet("tapnamed", ofport=2005, mac="02:00:00:00:09:05")
+    ids = (f"external_ids:droplet-id={FIRST + 7}", f"external_ids:attached-mac={named.mac}")
+    clean.ovs.vsctl("set", "Interface", named.port, *ids)
     folder = clean.host.directory
     config = folder / "elsewhere.conf"
     restored, migrated = (f"sqlite:///{folder}/{name}.db" for name in ("restored", "migrated"))
@@ -288,7 +292,8 @@ def test_every_command_says_it_in_json_and_nothing_else(clean: World) -> None:
             said = call(clean, *filled, "--json", text=text).stdout
         values = [json.loads(said)] if name != "list" else list(map(json.loads, said.splitlines()))
         assert values, name
-    clean.host.remove_droplet(droplet)
+    for each in (droplet, named):
+        clean.host.remove_droplet(each)
 
 
 def first_line_of(world: World, *words: str) -> str:
