@@ -110,7 +110,7 @@ class MetadataController(app_manager.RyuApp):
             self._following.on_current = lambda: self._switchboard.reconsider(fleet.held_back())
             self._roles = roles = Roles(self._leadership, self._switchboard, StoreError)
             self._switchboard.roles, self._leadership.on_news = roles, roles.look
-            self._following.presence = lambda: Presence(_NAME, *roles.counts)
+            self._following.presence = Presence(_NAME)
         mount(wsgi, RestApp(registry, self._switchboard, tokens), tls)
         self._status = f"registry {settings.registry_url}: {registry.count} droplets at the start"
         LOG.info("registry %s: %d droplets", settings.registry_url, registry.count)

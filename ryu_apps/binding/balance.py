@@ -1,8 +1,8 @@
 """How the switches of several controllers are shared out between them. Pure.
 
-Each controller knows how many switches the others lead, from their signs of life. Nobody is told
-what to do: who leads fewer asks for a switch that it is connected to, and its leader gives it up
-if that brings the two closer together.
+Each controller knows from the registry how many switches the others lead. Nobody is told what to
+do: who leads fewer asks for a switch that it is connected to, and its leader gives it up if that
+brings the two closer together.
 """
 
 from collections.abc import Mapping, Sequence

@@ -46,7 +46,7 @@ class Following:
         offload: Callable[..., Any],
         clock: Callable[[], float],
     ) -> None:
-        self.presence: Callable[[], Presence] = lambda: Presence("")
+        self.presence = Presence("")
         self._follower = follower
         self._apply = apply
         self._offload = offload
@@ -86,7 +86,7 @@ class Following:
         while True:
             sent = self._clock()
             try:
-                self._beats.append((self._offload(self._follower.beat, self.presence()), sent))
+                self._beats.append((self._offload(self._follower.beat, self.presence), sent))
                 self.beaten_at, self.last_error = sent, None
                 self._see_beats()
             except StoreError as error:

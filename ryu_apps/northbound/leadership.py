@@ -3,6 +3,7 @@
 What is known comes with the registry's news; what is asked goes to it on a native thread.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -46,6 +47,10 @@ class Leadership:
     def leader(self, dpid: int) -> Leader | None:
         """Who should lead this switch."""
         return self._leaders.get(dpid)
+
+    def leads(self) -> Counter[int]:
+        """How many switches each controller should lead."""
+        return Counter(leader.controller for leader in self._leaders.values())
 
     def take_wish(self, dpid: int) -> int | None:
         """The controller that would lead this switch, told once."""

@@ -11,7 +11,7 @@ Green threads; every call of the registry waits on a native one.
 
 import logging
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol, TypeVar
 
 from eventlet.event import Event
@@ -47,18 +47,16 @@ class Leader(Protocol):
     term: int
 
 
-class Presence(Protocol):
-    """A controller that is there."""
-
-    leads: int
-
-
 class Leadership(Protocol):
     """The shared registry, as far as it says who should lead. Calls may block the green thread
     and raise RegistryError."""
 
     me: int
-    controllers: dict[int, Presence]
+    controllers: Mapping[int, object]
+    """Those that show signs of life."""
+
+    def leads(self) -> Mapping[int, int]:
+        """How many switches each controller should lead; those that lead none may be left out."""
 
     def leader(self, dpid: int) -> Leader | None:
         """Who should lead the switch."""
@@ -81,6 +79,9 @@ class Leadership(Protocol):
 
 class Switches(Protocol):
     """The switchboard, as far as it is told who leads."""
+
+    def prepare(self, dpid: int) -> None:
+        """The switch is about to be ours to lead. May block, and raise RegistryError."""
 
     def connected(self, datapath: Datapath, term: int) -> None:
         """The switch is ours to lead."""
@@ -178,7 +179,7 @@ class Roles:
         """Now and then ask for switches of those who lead more than we do; never returns."""
         while True:
             hub.sleep(_FAIR_S * random.uniform(0.7, 1.3))
-            leads = {n: each.leads for n, each in self._leadership.controllers.items()}
+            leads = self._leadership.leads()
             others = [
                 (dpid, leader.controller)
                 for dpid in self._datapaths
@@ -220,7 +221,7 @@ class Roles:
         return self._give_up_to(self._leadership.take_wish(dpid), dpid, leader.term)
 
     def _claim(self, dpid: int) -> bool:
-        connected, leads = len(self._datapaths), len(self._leading)
+        connected, leads = self.counts
         hub.sleep(balance.patience(leads, connected) + random.uniform(0, 0.05))
         if self._leadership.leader(dpid) is not None or dpid not in self._datapaths:
             return True
@@ -241,20 +242,28 @@ class Roles:
             self._try(self._leadership.resign, dpid, term)
             hub.sleep(_AGAIN_S)
             return True
+        self._stand_by(dpid, "it begins a new term")
+        try:
+            self._switches.prepare(dpid)
+        except self._failure as error:
+            # It stays ours in the registry, and is led as soon as that answers.
+            LOG.warning("%s", error)
+            hub.sleep(_AGAIN_S)
+            return True
         if self._datapaths.get(dpid) is not datapath:
             return True
         LOG.info("switch %016x: we lead it, in term %d", dpid, term)
-        self._stand_by(dpid, "it begins a new term")
-        self._leading[dpid] = term
         self._switches.connected(datapath, term)
+        self._leading[dpid] = term
         return False
 
     def _give_up_to(self, controller: int | None, dpid: int, term: int) -> bool:
         """Whether another is to lead a switch of ours, since it leads so many fewer."""
-        there = self._leadership.controllers.get(controller or 0)
-        if there is None or not balance.is_fairer(len(self._leading), there.leads):
+        if controller is None or controller not in self._leadership.controllers:
             return False
-        LOG.info("switch %016x: given up to %s", dpid, self._leadership.name(controller or 0))
+        if not balance.is_fairer(len(self._leading), self._leadership.leads().get(controller, 0)):
+            return False
+        LOG.info("switch %016x: given up to %s", dpid, self._leadership.name(controller))
         self._stand_by(dpid, "given up to another controller")
         self._ask(self._datapaths[dpid], ofp.OFPCR_ROLE_SLAVE, term)
         self._try(self._leadership.resign, dpid, term)

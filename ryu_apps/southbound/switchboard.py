@@ -72,17 +72,23 @@ class Switchboard:
         """Somebody connected; the handshake begins."""
         self._accepted[datapath] = monotonic()
 
+    def prepare(self, dpid: int) -> None:
+        """Another controller may have led the switch: find out who follows it by now.
+
+        Raises StoreUnavailable.
+        """
+        self._servers.refresh(dpid)
+
     def connected(self, datapath: Datapath, term: int | None = None) -> None:
         """A switch has finished its handshake and is ours to lead.
 
-        Where it may be others' as well it is so for a `term`: who follows it they know better, and
-        revisions go on above those of all terms before.
+        Where it may be others' as well it is so for a `term`, after `prepare`: revisions go on
+        above those of all terms before.
         """
         switch = self._admitted(datapath)
         if switch is None:
             return
         if term is not None:
-            self._servers.refresh(switch.dpid)
             self._fleet.begin_term(switch, term << TERM_BITS)
         earlier = self._by_dpid.get(datapath.id)
         if earlier is not None:

@@ -280,12 +280,9 @@ class Leader:
 
 @dataclass(frozen=True, slots=True)
 class Presence:
-    """A controller that shows signs of life: its name for people, how many switches it is
-    connected to and leads."""
+    """A controller that shows signs of life; its name is for people."""
 
     name: str
-    connected: int = 0
-    leads: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Who leads a switch: the registry's word, the switch's answers, and what is made of both."""
 
 import itertools
+from collections import Counter
 from dataclasses import dataclass, field
 
 import eventlet
@@ -26,16 +27,11 @@ class Leader:
 
 
 @dataclass
-class Presence:
-    leads: int
-
-
-@dataclass
 class Leadership:
     """A registry of one switch's leader, whose news are told at once."""
 
     me: int = ME
-    controllers: dict = field(default_factory=lambda: {ME: Presence(0), OTHER: Presence(0)})
+    controllers: frozenset = frozenset({ME, OTHER})
     leaders: dict = field(default_factory=dict)
     terms: dict = field(default_factory=dict)
     asked: list = field(default_factory=list)
@@ -44,6 +40,9 @@ class Leadership:
 
     def leader(self, dpid):
         return self.leaders.get(dpid)
+
+    def leads(self):
+        return Counter(leader.controller for leader in self.leaders.values())
 
     def take_wish(self, _dpid):
         wisher, self.wisher = self.wisher, None
@@ -79,6 +78,11 @@ class Switches:
 
     def __init__(self):
         self.told = []
+        self.away = False
+
+    def prepare(self, _dpid):
+        if self.away:
+            raise Away("who follows is not known")
 
     def connected(self, _datapath, term):
         self.told.append(("lead", term))
@@ -220,6 +224,19 @@ def test_a_registry_that_is_away_is_asked_again(world):
     world.settle(world.led)
 
 
+def test_a_switch_is_not_led_before_it_is_known_who_follows_it(world):
+    world.switches.away = True
+    world.connect()
+    world.settle(lambda: world.switch.role == ofp.OFPCR_ROLE_MASTER)
+    eventlet.sleep(0.1)
+    assert not world.led()
+    assert not world.roles.leads(7)
+    world.switches.away = False
+    world.settle(world.led)
+    assert world.switches.told[-1] == ("lead", 1)
+    assert world.roles.leads(7)
+
+
 def test_what_is_led_goes_on_while_the_registry_is_away(world):
     world.connect()
     world.settle(world.led)
@@ -259,3 +276,26 @@ def test_news_that_come_while_a_switch_is_settled_are_not_lost(world):
     world.roles.look([7])
     world.switch.silent = False
     world.settle(world.led)
+
+
+def test_a_wish_of_a_controller_that_is_gone_is_passed_over(world):
+    world.connect()
+    world.settle(world.led)
+    world.roles._leading |= {8: 1, 9: 1}
+    world.leadership.controllers = frozenset({ME})
+    world.leadership.wisher = OTHER
+    world.roles.look([7])
+    eventlet.sleep(0.1)
+    assert ("resign", 1) not in world.leadership.asked
+
+
+def test_what_was_given_up_counts_at_once(world):
+    """Signs of life are seconds old: by them one would give up everything, and get it back."""
+    world.connect()
+    world.settle(world.led)
+    world.roles._leading |= {8: 1}
+    world.leadership.leaders |= {8: Leader(ME, 1), 9: Leader(OTHER, 1)}
+    world.leadership.wisher = OTHER
+    world.roles.look([7])
+    eventlet.sleep(0.1)
+    assert world.roles.counts[1] == 2
