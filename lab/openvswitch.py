@@ -4,8 +4,10 @@ Nothing of the machine's own Open vSwitch is used or touched. Bridges have the u
 (`datapath_type=netdev`), which needs no kernel module and has real conntrack.
 """
 
+import json
 import re
 import signal
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,6 +97,15 @@ class OpenVSwitch:
         """The output of `ovs-vsctl`. Raises CommandFailed."""
         done = run("ovs-vsctl", f"--timeout={VSCTL_SECONDS}", *command, env=self.env)
         return done.stdout.strip()
+
+    def controller_roles(self) -> Iterator[tuple[str, str]]:
+        """Each controller's target with its role there, "" for one that has not answered yet."""
+        words = ("--format=json", "--columns=target,role", "list", "controller")
+        table = json.loads(self.vsctl(*words))
+        for row in table["data"]:
+            found = dict(zip(table["headings"], row, strict=True))
+            # No role is an empty set.
+            yield found["target"], found["role"] if isinstance(found["role"], str) else ""
 
     def ofctl(self, *command: str, text: str | None = None) -> str:
         """The output of `ovs-ofctl`. Raises CommandFailed."""

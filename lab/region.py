@@ -146,15 +146,8 @@ class Region:
 
     def roles(self, host: Hypervisor) -> dict[str, str]:
         """What each controller is to the host's bridge, as Open vSwitch has it."""
-        words = ("--format=json", "--columns=target,role", "list", "controller")
-        table = json.loads(host.ovs.vsctl(*words))
-        rows = (dict(zip(table["headings"], row, strict=True)) for row in table["data"])
-        found = {row["target"]: row["role"] for row in rows}
-        # One that has not answered yet has no role: an empty set.
-        return {
-            name: role if isinstance(role := found[target], str) else ""
-            for name, target in self.center.targets.items()
-        }
+        found = dict(host.ovs.controller_roles())
+        return {name: found[target] for name, target in self.center.targets.items()}
 
     def leader(self, host: Hypervisor) -> str | None:
         """Who is master of the host's bridge."""

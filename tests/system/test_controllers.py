@@ -4,7 +4,6 @@ Both run on the hypervisor, beside the members of the etcd cluster. Bridges list
 """
 
 import itertools
-import json
 import os
 import re
 import signal
@@ -74,21 +73,14 @@ class Site:
 
     def roles(self) -> dict[str, str]:
         """The role of each controller on the bridge, as Open vSwitch has it."""
-        found = dict(self._controllers())
+        found = dict(self.world.ovs.controller_roles())
         return {name: found.get(target, "") for name, target in _TARGETS.items()}
 
     def masters(self) -> Counter:
         """How many bridges each controller is master of."""
         names = {target: name for name, target in _TARGETS.items()}
-        return Counter(names[target] for target, role in self._controllers() if role == "master")
-
-    def _controllers(self) -> Iterator[tuple[str, str]]:
-        words = ("--format=json", "--columns=target,role", "list", "controller")
-        table = json.loads(self.world.ovs.vsctl(*words))
-        for row in table["data"]:
-            found = dict(zip(table["headings"], row, strict=True))
-            # One that has not answered yet has no role: an empty set.
-            yield found["target"], found["role"] if isinstance(found["role"], str) else ""
+        roles = self.world.ovs.controller_roles()
+        return Counter(names[target] for target, role in roles if role == "master")
 
     def leader(self) -> str | None:
         """Who is master of the bridge."""
