@@ -24,14 +24,12 @@ BLOCK = 2.0
 
 def application() -> Callable[..., Iterable[bytes]]:
     """The application with its fixed view, and BLOCKING_PATH beside it."""
-    from prometheus_client import CollectorRegistry
-
-    from metadata_http.admin import AnswerCounter
     from metadata_http.app import Application, clock
     from metadata_http.lease import Lease
+    from metadata_http.metrics import Metrics
     from metadata_http.view import Following, advance
 
-    app = Application(AnswerCounter(CollectorRegistry()))
+    app = Application(Metrics())
     events = [_begin(), *map(_port, range(1, DROPLETS + 1)), {"event": "in-sync", "revision": 1}]
     app.publish(advance(Following(), events, clock()).view, Lease(float("inf")))
 
