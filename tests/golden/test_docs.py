@@ -47,6 +47,13 @@ def test_every_page_that_is_made_is_tested(generator: ModuleType):
     assert set(generator.pages()) == {(DOCS / name).resolve() for name in [*PAGES, *MANUALS]}
 
 
+def test_each_decision_has_a_number_of_its_own():
+    files = sorted((DOCS / "decisions").glob("*.md"))
+    assert [file.name[:4] for file in files] == [f"{n:04}" for n in range(1, len(files) + 1)]
+    for file in files:
+        assert file.read_text(encoding="utf-8").startswith(f"# {file.name[:4]}. ")
+
+
 def test_each_fault_of_the_table_is_a_test_and_was_measured(generator: ModuleType):
     page = (DOCS / "operations.md").read_text(encoding="utf-8")
     _, section, _ = generator.fault_section(page)
