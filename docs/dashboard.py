@@ -303,6 +303,24 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                     ),
                 ),
             ),
+            Panel(
+                "Log lines lost",
+                (
+                    _rate(
+                        "metadata_http_log_lines_dropped_total",
+                        "instance",
+                        SERVER,
+                        "{{instance}}",
+                    ),
+                    _rate(
+                        "ovs_metadata_log_lines_dropped_total",
+                        "instance, log",
+                        CONTROLLER,
+                        "{{instance}} {{log}}",
+                    ),
+                ),
+                "ops",
+            ),
         ),
     ),
 )

@@ -1,5 +1,6 @@
 """Writes docs/pipeline.md, options.md, metrics.md, commands.md, openapi.md, docs/man, the dashboard
-and the alerts in docs/monitoring, the figures and the alerts in operations.md, and the example of a
+and the alerts in docs/monitoring, the figures, the alerts and the
+log events in operations.md, and the example of a
 configuration, packaging/ovs-metadata.conf.
 
     .venv/bin/python docs/generate.py
@@ -30,6 +31,7 @@ DOCS = Path(__file__).parent
 sys.path.insert(0, str(DOCS))
 import alerts  # noqa: E402  docs/ is no package
 import dashboard  # noqa: E402  docs/ is no package
+from events import with_events  # noqa: E402  docs/ is no package
 from example_config import example_config  # noqa: E402  docs/ is no package
 from manpages import manpages  # noqa: E402  docs/ is no package
 from reference import commands_page, openapi_page  # noqa: E402  docs/ is no package
@@ -232,7 +234,7 @@ FAULT_ROW = re.compile(
 
 
 def operations_page() -> str:
-    """docs/operations.md with the figures of docs/faults.json, and the alerts.
+    """docs/operations.md with the figures of docs/faults.json, the alerts, and the log events.
 
     Raises KeyError for a fault without a figure, ValueError where there is no table of alerts.
     """
@@ -245,7 +247,7 @@ def operations_page() -> str:
         return f"| {found['name']} | {found['sees']} | {figure} |"
 
     table = MEASURED_ON.sub(measured["machine"], FAULT_ROW.sub(row, table))
-    return _with_alerts(before + table + after)
+    return with_events(_with_alerts(before + table + after))
 
 
 def _with_alerts(page: str) -> str:

@@ -6,11 +6,13 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from metadata_http import ovsdb, server, wsgi
+from metadata_http import events, ovsdb, server, wsgi
 from metadata_http.controller import BadFile
 from metadata_http.followed import controllers_tls
 from metadata_http.settings import Settings, SettingsError, load
 from metadata_http.supervision import Manager
+from ovs_metadata_logs import Logs, say
+from ovs_metadata_logs.outlet import Descriptor
 
 log = logging.getLogger("metadata_http")
 
@@ -43,20 +45,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (SettingsError, BadFile) as fault:
         print(f"metadata-http: {fault}", file=sys.stderr)
         return 2
-    logging.basicConfig(
-        level=settings.log_level.upper(),
-        format="%(asctime)s %(levelname)s %(process)d %(name)s: %(message)s",
-    )
+    logs = Logs(settings.log_format)
+    logs.to("stderr", Descriptor(sys.stderr.fileno()))
+    logging.getLogger().setLevel(settings.log_level.upper())
+    logs.take_over()
     manager = Manager()
     try:
         dpid = settings.dpid or ovsdb.wait_for_dpid(
             settings.bridge, settings.ovsdb, manager.wait_for
         )
-        log.info("serving bridge %s", dpid)
+        say(log, events.SERVING, dpid=dpid)
         service, start = wsgi.service, _starter(settings, dpid)
-        server.serve(settings, start, service.stop, service.stopping, service.is_sure, manager)
+
+        def stop() -> None:
+            service.stop()
+            logs.finish()  # A worker ends without what is registered for a process's end.
+
+        server.serve(settings, start, stop, service.stopping, service.is_sure, manager)
     except (OSError, ovsdb.NoOvsVsctl) as fault:
-        log.critical("%s", fault)
+        say(log, events.CANNOT_SERVE, reason=fault)
         return 1
     except KeyboardInterrupt:
         return 0

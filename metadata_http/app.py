@@ -17,14 +17,14 @@ from functools import lru_cache, partial
 from http import HTTPStatus
 from typing import Any, Protocol
 
-from metadata_http import conditional, formats
+from metadata_http import conditional, events, formats
 from metadata_http.access import TOKEN_HEADERS, Sessions
 from metadata_http.conditional import BadWish, Wish
 from metadata_http.document import Node
 from metadata_http.identity import UNCHECKED, Caller, Sight, Verdict, identify
 from metadata_http.lease import Lease
 from metadata_http.metrics import path_kind
-from metadata_http.oddities import Oddities, who
+from metadata_http.oddities import note, who
 from metadata_http.rates import Quotas
 from metadata_http.reports import Reply, Reports
 from metadata_http.respond import (
@@ -45,6 +45,7 @@ from metadata_http.respond import (
 )
 from metadata_http.view import Droplet, Port, View, taken_away
 from metadata_http.waits import TooMany, Wait, Waits
+from ovs_metadata_logs import say
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +111,6 @@ class Application:
         self.reports: Reports | None = None
         self.sessions: Sessions = NO_SESSIONS
         self._counter = counter
-        self._oddities = Oddities()
         self._tree = lru_cache(_TREES_KEPT)(_tree)
 
     def publish(self, view: View | None, lease: Lease) -> None:
@@ -224,8 +224,8 @@ class Application:
     def _respond(self, peer: str, caller: Caller, request: Request) -> Response:
         try:
             return respond(caller, request, self._trees(caller), self.sessions)
-        except Exception:
-            log.exception("fault of ours while answering %s (%s)", peer, who(caller))
+        except Exception:  # noqa: BLE001 - logged, with its trace
+            say(log, events.REQUEST_FAULT, trace=True, peer=peer, who=who(caller))
             return FAULT
 
     def _trees(self, caller: Caller) -> Trees:
@@ -248,7 +248,7 @@ class Application:
             response = replace(response, body=b"")
         now = clock()
         if response.status >= 400:
-            self._oddities.note(now, peer, caller, request, response)
+            note(peer, caller, request, response)
         seconds = None if began is None else now - began
         self._counter.count(response.status.value, path_kind(request.path), seconds)
         self._count(peer, caller, response.status.value, now)
@@ -330,7 +330,7 @@ def _wish(request: Request) -> Wish | Response | None:
     try:
         return conditional.wish(request.query)
     except BadWish as fault:
-        log.debug("%s", fault)
+        say(log, events.WISH_UNREADABLE, reason=fault)
         return plain(HTTPStatus.BAD_REQUEST)
 
 

@@ -10,7 +10,8 @@ import logging
 import threading
 from collections.abc import Callable
 
-from metadata_http import connections
+from metadata_http import connections, events
+from ovs_metadata_logs import say
 
 log = logging.getLogger(__name__)
 
@@ -91,4 +92,4 @@ def _end(peer: str, finished: threading.Event) -> None:
         if finished.wait(_PATIENCE):
             return
         ended = connections.shut_down(peer, sent_within=_JUST_NOW if attempt == 0 else None)
-        log.info("a body of %s did not come: ended %d of its connections", peer, ended)
+        say(log, events.BODY_MISSING, peer=peer, ended=ended)

@@ -17,6 +17,9 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from ipaddress import IPv4Address, IPv4Network
 
+from metadata_http import events
+from ovs_metadata_logs import say
+
 log = logging.getLogger(__name__)
 
 _SCANNING = threading.Lock()  # one at a time: each looks at all there are
@@ -55,8 +58,8 @@ class Guard(threading.Thread):
             began = time.thread_time()
             try:
                 self.look()
-            except Exception:
-                log.exception("fault of ours while looking at connections")
+            except Exception:  # noqa: BLE001 - logged, with its trace
+                say(log, events.CROWDING_FAULT, trace=True)
             time.sleep(max(_PAUSE, _SHARE * (time.thread_time() - began)))
 
     def report(self) -> dict[str, int]:
@@ -72,7 +75,7 @@ class Guard(threading.Thread):
             if number > self._most:
                 ended = end_longest_silent(peer, leave=self._most)
                 self._ended(ended)
-                log.info("%s had %d connections: ended %d", peer, number, ended)
+                say(log, events.CROWDING, peer=peer, connections=number, ended=ended)
 
 
 def _of_droplets(counts: dict[str, int], subnet: IPv4Network) -> dict[str, int]:

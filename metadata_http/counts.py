@@ -9,10 +9,12 @@ import threading
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
+from metadata_http import events
 from metadata_http.controller import Controller, Unavailable
 from metadata_http.lease import Lease
 from metadata_http.replica import Replica
 from metadata_http.view import Port, View
+from ovs_metadata_logs import say
 
 log = logging.getLogger(__name__)
 
@@ -90,8 +92,8 @@ class Counts(threading.Thread):
         while not self._stopping.wait(_PAUSE):
             try:
                 self._tell()
-            except Exception:
-                log.exception("fault of ours while telling what droplets asked")
+            except Exception:  # noqa: BLE001 - logged, with its trace
+                say(log, events.COUNTS_FAULT, trace=True)
 
     def leave(self) -> None:
         """Tell nothing any more."""
@@ -117,7 +119,7 @@ class Counts(threading.Thread):
         except Unavailable as fault:
             # The stream's own troubles are told by it; once is enough here.
             if str(fault) != self._said:
-                log.debug("what droplets asked is not told: %s", fault)
+                say(log, events.COUNTS_NOT_TOLD, reason=fault)
                 self._said = str(fault)
             return
         self._quiet = 0

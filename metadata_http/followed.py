@@ -16,6 +16,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+from metadata_http import events
 from metadata_http.app import Application, clock
 from metadata_http.bodies import AT_ONCE
 from metadata_http.controller import Controller, Unavailable, tls_context
@@ -30,6 +31,7 @@ from metadata_http.session_keys import HostSessions, SessionKeys
 from metadata_http.settings import Settings
 from metadata_http.tokens import token_for
 from metadata_http.view import View
+from ovs_metadata_logs import say
 
 log = logging.getLogger(__name__)
 
@@ -156,7 +158,7 @@ def _token(settings: Settings, dpid: str) -> str:
 def _warn_of_open(tokens_file: Path, mode: int) -> None:
     """Say once that others can read the tokens."""
     if mode & 0o007:
-        log.warning("%s is open to every user (mode %o); chmod 600 it", tokens_file, mode)
+        say(log, events.TOKENS_OPEN, file=tokens_file, mode=mode)
 
 
 def _host_name() -> str:

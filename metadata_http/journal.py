@@ -21,9 +21,11 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from metadata_http import events
 from metadata_http.boot import boot_id
 from metadata_http.lease import Lease
 from metadata_http.view import Following, View, advance, snapshot
+from ovs_metadata_logs import say
 
 log = logging.getLogger(__name__)
 
@@ -53,21 +55,22 @@ class Journal:
         except FileNotFoundError:
             return None, Lease()
         if mode & 0o077:
-            log.warning("%s was open to others (mode %o): it holds user data", self.path, mode)
+            say(log, events.SNAPSHOT_OPEN, file=self.path, mode=mode)
         try:
-            header, *events = [json.loads(line) for line in lines]
-            following = advance(Following(), events, now)
+            header, *told = [json.loads(line) for line in lines]
+            following = advance(Following(), told, now)
         except ValueError as fault:
-            log.error("%s is no snapshot, passing it over: %s", self.path, fault)
+            say(log, events.SNAPSHOT_UNUSABLE, file=self.path, reason=fault)
             return None, Lease()
         view = following.view
         if view is None or view.dpid != dpid:
-            log.error("%s holds no view of bridge %s, passing it over", self.path, dpid)
+            reason = f"it holds no view of bridge {dpid}"
+            say(log, events.SNAPSHOT_UNUSABLE, file=self.path, reason=reason)
             return None, Lease()
         if not isinstance(header, dict) or header.get("version") != _VERSION:
-            log.warning("%s is another version's, passing it over", self.path)
+            say(log, events.SNAPSHOT_OTHER_VERSION, file=self.path)
             return None, Lease()
-        confirmed = [event for event in events if event["event"] == "confirmed"]
+        confirmed = [event for event in told if event["event"] == "confirmed"]
         if not confirmed or header != _header():
             return view, Lease()
         until, at = confirmed[-1]["until"], confirmed[-1].get("at", "-inf")
@@ -75,19 +78,19 @@ class Journal:
 
     def rewrite(self, view: View, lease: Lease) -> None:
         """Replace the file by `view` alone: whole or not at all, also over a power cut."""
-        events = [_header(), *snapshot(view), _confirmed(lease)]
+        told = [_header(), *snapshot(view), _confirmed(lease)]
         temporary = self.path.with_name(f"{self.path.name}.new")
         temporary.unlink(missing_ok=True)
         file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
         try:
-            _write(file, b"".join(_line(event) for event in events))
+            _write(file, b"".join(_line(event) for event in told))
             os.fsync(file)
             os.rename(temporary, self.path)
         except OSError:
             os.close(file)
             raise
         self._close()
-        self._file, self._lines, self._limit = file, 0, 2 * len(events) + 256
+        self._file, self._lines, self._limit = file, 0, 2 * len(told) + 256
         _sync_folder(self.path.parent)
 
     def append(self, lines: Iterable[bytes], view: View, lease: Lease) -> None:

@@ -73,6 +73,7 @@ METRICS = (
         "Requests of droplets answered 503, for it was not certain that the data would be theirs, "
         "or there was no room for them",
     ),
+    Metric("log_lines_dropped", "counter", "Log lines that nobody took in time, and so were lost"),
     Metric(
         "build_info",
         "gauge",

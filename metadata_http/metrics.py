@@ -26,6 +26,7 @@ from metadata_http.identity import Caller, Verdict
 from metadata_http.metric_table import BUCKETS, METRICS, PREFIX
 from metadata_http.tally import UNSURE
 from metadata_http.view import Port
+from ovs_metadata_logs import lines_dropped
 
 Report = Callable[[], Mapping[str, Any]]
 
@@ -131,6 +132,7 @@ class Metrics:
             "requests_without_token": {(): self._without_token.count},
             "unknown_sources": {(reason,): cell.count for reason, cell in self._unknown.items()},
             "unsure": {(): self._unsure.count},
+            "log_lines_dropped": {(): sum(lines_dropped().values())},
         }
 
     def _histogram(self) -> tuple[list[tuple[str, float]], float]:

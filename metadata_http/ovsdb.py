@@ -5,6 +5,9 @@ import subprocess
 import time
 from collections.abc import Callable
 
+from metadata_http import events
+from ovs_metadata_logs import say
+
 log = logging.getLogger(__name__)
 
 _PAUSE = 1.0
@@ -28,7 +31,7 @@ def wait_for_dpid(
         if found.startswith("dpid "):
             return found.removeprefix("dpid ")
         if found != said:
-            log.warning("waiting for bridge %s in OVSDB (%s): %s", bridge, ovsdb, found)
+            say(log, events.WAITING_FOR_BRIDGE, bridge=bridge, url=ovsdb, reason=found)
             said = found
         waiting(f"bridge {bridge} in OVSDB: {found}")
         time.sleep(_PAUSE)

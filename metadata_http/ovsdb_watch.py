@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from metadata_http import events
 from metadata_http.identity import UNCHECKED, Sight
 from metadata_http.ovsdb_connection import (
     BadRemote,
@@ -36,6 +37,7 @@ from metadata_http.ovsdb_connection import (
 )
 from metadata_http.ovsdb_evidence import FRESH, SILENCE, Absence, Echoes
 from metadata_http.ovsdb_rows import COLUMNS, Bridge, Database, UpdateError
+from ovs_metadata_logs import say
 
 log = logging.getLogger(__name__)
 
@@ -129,8 +131,8 @@ class OvsdbWatch(threading.Thread):
                         self._take(connection, message)
             except (OSError, Closed):
                 return  # the watching thread finds the same
-            except Exception:
-                log.exception("fault while looking at %s", self._remote)
+            except Exception:  # noqa: BLE001 - logged, with its trace
+                say(log, events.OVSDB_FAULT, trace=True, url=self._remote)
                 self._bridge, self._connection = None, None
                 connection.abort()
                 return
@@ -154,9 +156,9 @@ class OvsdbWatch(threading.Thread):
             except (ProtocolError, UpdateError) as fault:
                 self._bridge = None
                 self._unreached(fault)
-            except Exception:
+            except Exception:  # noqa: BLE001 - logged, with its trace
                 self._bridge = None
-                log.exception("fault while watching %s", self._remote)
+                say(log, events.OVSDB_FAULT, trace=True, url=self._remote)
                 self._stopping.wait(_SEARCH_EVERY)
             self._stopping.wait(_RETRY_EVERY if self._required else _SEARCH_EVERY)
 
@@ -228,10 +230,7 @@ class OvsdbWatch(threading.Thread):
             self._required = True
             contested = self._bridge.contested
             if contested and (before is None or before.contested != contested):
-                log.warning(
-                    "another interface asks for these ofports, so who has them is in doubt: %s",
-                    ", ".join(map(str, sorted(contested)[:8])),
-                )
+                say(log, events.OFPORTS_CONTESTED, ofports=sorted(contested))
         if ports:
             self._show()
 
@@ -288,15 +287,15 @@ class OvsdbWatch(threading.Thread):
         """Log a state once, not once an echo."""
         before, self.state = self.state, state
         if (before.name, before.reason) != (state.name, state.reason):
-            level = logging.INFO if state.name == "live" else logging.WARNING
-            log.log(level, "Open vSwitch database %s: %s", self._remote, _words(state))
+            if state.name == "live":
+                say(log, events.OVSDB_CHECKED, url=self._remote)
+            else:
+                say(log, events.OVSDB_UNCHECKED, url=self._remote, reason=_words(state))
 
 
 def _words(state: State) -> str:
-    return {
-        "live": "ports are checked against it",
-        "off": f"ports are not checked against it: {state.reason}",
-    }.get(state.name, f"{state.name}: {state.reason}")
+    name = "ports are not checked against it" if state.name == "off" else state.name
+    return f"{name}: {state.reason}"
 
 
 def _call(method: str, number: str, parameters: list[Any]) -> Message:

@@ -11,10 +11,12 @@ import random
 import threading
 from collections.abc import Callable, Sequence
 
+from metadata_http import events
 from metadata_http.controller import Controller, Refused, Stream, Unavailable
 from metadata_http.journal import Journal
 from metadata_http.lease import Lease
 from metadata_http.view import EventError, Following, View, advance
+from ovs_metadata_logs import say
 
 log = logging.getLogger(__name__)
 
@@ -75,12 +77,13 @@ class Replica(threading.Thread):
         if certain:
             self.certain.set()
         if view is not None:
-            log.info(
-                "loaded revision %d with %d ports from %s (%s)",
-                view.revision,
-                len(view.ports),
-                self._journal.path,
-                "serving" if certain else "too old to serve without the controller",
+            say(
+                log,
+                events.SNAPSHOT_LOADED,
+                revision=view.revision,
+                ports=len(view.ports),
+                file=self._journal.path,
+                reason="serving" if certain else "too old to serve without the controller",
             )
 
     @property
@@ -112,7 +115,7 @@ class Replica(threading.Thread):
             stream.abort()
         self.join(_GOODBYE)
         if self.is_alive():
-            log.warning("leaving without a word: the controller does not answer")
+            say(log, events.LEAVING_UNHEARD, reason="the controller does not answer")
             return
         with self._together:
             held = self._lease
@@ -127,14 +130,19 @@ class Replica(threading.Thread):
             if all(refused):
                 self._journal.confirm(self._following.view, held)
         except OSError as fault:
-            log.error("cannot write %s: %s", self._journal.path, fault)
+            say(log, events.FILE_NOT_WRITTEN, file=self._journal.path, reason=fault)
 
     def discard(self) -> None:
         """Take the snapshot file of a bridge that is no more away; call after `leave`."""
         try:
             self._journal.discard()
         except OSError as fault:
-            log.error("cannot remove %s: %s", self._journal.path, fault)
+            say(
+                log,
+                events.FILE_NOT_WRITTEN,
+                file=self._journal.path,
+                reason=f"not removed: {fault}",
+            )
 
     def _say_goodbye(self, controller: Controller) -> bool:
         """Whether the controller refused the connection."""
@@ -143,7 +151,7 @@ class Replica(threading.Thread):
         except Refused:
             return True
         except Unavailable as fault:
-            log.warning("leaving unheard: %s", fault)
+            say(log, events.LEAVING_UNHEARD, reason=fault)
         return False
 
     def _follow(self, controller: Controller) -> bool:
@@ -156,23 +164,23 @@ class Replica(threading.Thread):
             self._said = ""
             self._connections += 1
             self.connected_to = controller.url
-            log.info("following bridge %s at %s from %s", self.dpid, controller.url, since)
+            say(log, events.FOLLOWING, dpid=self.dpid, url=controller.url, source=since)
             for lines in self._stream.batches():
                 self._take(controller, lines)
                 if self._stopping.is_set():
                     break
         except Refused as fault:
-            self._say(logging.WARNING, str(fault))
+            self._say(str(fault))
             return self._stream is None
         except Unavailable as fault:
             if not self._stopping.is_set():
-                self._say(logging.WARNING, str(fault))
+                self._say(str(fault))
         except (EventError, json.JSONDecodeError) as fault:
             self._resume = False
-            log.error("%s: %s; asking for everything anew", controller.url, fault)
-        except Exception:
+            say(log, events.STREAM_REFUSED, url=controller.url, reason=fault)
+        except Exception:  # noqa: BLE001 - logged, with its trace
             self._resume = False
-            log.exception("fault while following %s", controller.url)
+            say(log, events.STREAM_FAULT, trace=True, url=controller.url)
         finally:
             self._disconnect()
             controller.forget_connections()
@@ -211,13 +219,13 @@ class Replica(threading.Thread):
         try:
             if self._journal_behind:
                 self._journal.rewrite(view, self._lease)
-                log.info("in sync: revision %d, %d ports", view.revision, len(view.ports))
+                say(log, events.IN_SYNC, revision=view.revision, ports=len(view.ports))
             else:
                 self._journal.append(changes, view, self._lease)
             self._journal_behind = False
         except OSError as fault:
             # Serving goes on without a file, but never beside one that is behind.
-            log.error("cannot write %s, going on without it: %s", self._journal.path, fault)
+            say(log, events.FILE_NOT_WRITTEN, file=self._journal.path, reason=fault)
             self._journal.discard()
 
     def _acknowledge(self, controller: Controller, view: View) -> None:
@@ -239,15 +247,15 @@ class Replica(threading.Thread):
             try:
                 self._journal.confirm(view, lease)
             except OSError as fault:
-                log.error("cannot write %s: %s", self._journal.path, fault)
+                say(log, events.FILE_NOT_WRITTEN, file=self._journal.path, reason=fault)
 
     def _longest_pause(self) -> float:
         """Tries must be many within a lease, for a refusal extends it by a part only."""
         view = self._following.view
         return _LONGEST_PAUSE if view is None else min(_LONGEST_PAUSE, view.lease / 10)
 
-    def _say(self, level: int, text: str) -> None:
+    def _say(self, text: str) -> None:
         """Log a state once, not once a try."""
         if text != self._said:
-            log.log(level, "%s", text)
+            say(log, events.CONTROLLER_AWAY, reason=text)
             self._said = text

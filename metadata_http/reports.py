@@ -17,13 +17,14 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any
 
-from metadata_http import agent
+from metadata_http import agent, events
 from metadata_http.bodies import AT_ONCE, Bodies, Busy, Late
 from metadata_http.controller import Answered, Controller, Unavailable
 from metadata_http.identity import Caller
 from metadata_http.rates import Rates
 from metadata_http.respond import FAULT, Response, plain, unavailable
 from metadata_http.view import Droplet
+from ovs_metadata_logs import say
 
 log = logging.getLogger(__name__)
 
@@ -117,8 +118,8 @@ class Reports:
     def _carry_out(self, body: bytes, caller: Caller, droplet: Droplet, reply: Reply) -> None:
         try:
             response = self._response(body, caller, droplet)
-        except Exception:
-            log.exception("fault of ours with a report of droplet %d", droplet.droplet_id)
+        except Exception:  # noqa: BLE001 - logged, with its trace
+            say(log, events.REPORT_FAULT, trace=True, droplet_id=droplet.droplet_id)
             response = FAULT
         self._leave(droplet.droplet_id)
         reply(response)
@@ -127,7 +128,7 @@ class Reports:
         try:
             reported = agent.report(body)
         except agent.BadReport as fault:
-            log.info("report of droplet %d: %s", droplet.droplet_id, fault)
+            say(log, events.REPORT_UNREADABLE, droplet_id=droplet.droplet_id, reason=fault)
             return plain(HTTPStatus.BAD_REQUEST)
         if self._is_known(caller.binding, droplet, reported):
             return plain(HTTPStatus.ACCEPTED)
@@ -155,11 +156,11 @@ class Reports:
             try:
                 controller.report(self._dpid, droplet_id, reported)
             except Answered as answer:
-                log.warning("report of droplet %d: %s", droplet_id, answer)
+                say(log, events.REPORT_NOT_TAKEN, droplet_id=droplet_id, reason=answer)
                 if answer.status in _OUR_FAULTS:
                     return plain(HTTPStatus.BAD_REQUEST)
             except Unavailable as fault:
-                log.warning("report of droplet %d: %s", droplet_id, fault)
+                say(log, events.REPORT_NOT_TAKEN, droplet_id=droplet_id, reason=fault)
             else:
                 self._remember(binding, droplet, reported)
                 return plain(HTTPStatus.ACCEPTED)

@@ -20,10 +20,11 @@ from granian.http import HTTP1Settings
 from granian.server import mp
 from granian.server.mp import MPServer
 
-from metadata_http import bodies
+from metadata_http import bodies, events
 from metadata_http.app import ANSWERED_LATER, LATER
 from metadata_http.settings import Address, Settings
 from metadata_http.supervision import Manager, Pulse
+from ovs_metadata_logs import say
 
 log = logging.getLogger(__name__)
 
@@ -149,7 +150,7 @@ def serve(
     listener = listening_socket(settings.listen)
     _raise_file_limit(settings.max_connections)
     host, port = listener.getsockname()[:2]
-    log.info("listening on %s:%s, %d worker(s)", host, port, settings.workers)
+    say(log, events.LISTENING, address=f"{host}:{port}", workers=settings.workers)
     server = _Server(
         listener,
         manager or Manager(),
@@ -188,7 +189,7 @@ def serve(
         try:
             MPServer._spawn_wsgi_worker(number, name, started, *arguments)
         except OSError as fault:
-            log.critical("%s", fault)
+            say(log, events.CANNOT_SERVE, reason=fault)
             raise SystemExit(1) from fault
         finally:
             stop()
@@ -228,4 +229,4 @@ def _raise_file_limit(connections: int) -> None:
         limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
         if limit < wanted:
-            log.warning("only %d open files: fewer than max_connections needs", limit)
+            say(log, events.FEW_FILES, count=limit)

@@ -11,7 +11,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from metadata_http import connections
+from metadata_http import connections, events
 from metadata_http.admin import Admin
 from metadata_http.app import Application, clock
 from metadata_http.counts import entries
@@ -21,6 +21,7 @@ from metadata_http.rates import Quotas
 from metadata_http.settings import Settings
 from metadata_http.view import Droplet
 from metadata_http.way import Way
+from ovs_metadata_logs import say
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ class Service:
         self._way.start()
         self._guard.start()
         admin.start()
-        log.info("server %s, admin on %s", followed.replica.server, admin.address)
+        say(log, events.WORKER_STARTED, server=followed.replica.server, address=admin.address)
         # On a restart the requests that wait in the socket's queue get an answer, not a 503.
         followed.wait(_FIRST_VIEW)
 
@@ -105,7 +106,8 @@ class Service:
             if followed is None or self._stopped.is_set():
                 return
             bridge = self._settings.bridge
-            log.warning("bridge %s was made again: dpid %s, not %s", bridge, dpid, followed.dpid)
+            former = followed.dpid
+            say(log, events.BRIDGE_MADE_AGAIN, bridge=bridge, dpid=dpid, former_dpid=former)
             self._followed = None
             followed.forsake()
             while not self._stopped.is_set():
@@ -113,7 +115,7 @@ class Service:
                     followed = Followed(self._settings, dpid, self.application, self._moved)
                     followed.start()
                 except OSError as fault:
-                    log.critical("cannot follow bridge %s: %s", dpid, fault)
+                    say(log, events.CANNOT_FOLLOW, dpid=dpid, reason=fault)
                     self._stopped.wait(_TRY_AGAIN)
                 else:
                     self._followed = followed

@@ -15,10 +15,11 @@ import threading
 from collections.abc import Callable, Hashable, Iterator
 from pathlib import Path
 
-from metadata_http import session_tokens
+from metadata_http import events, session_tokens
 from metadata_http.access import LONGEST_TTL
 from metadata_http.boot import boot_id
 from metadata_http.session_tokens import ID_BYTES, KEY_BYTES, NONCE_BYTES, Key
+from ovs_metadata_logs import say
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +91,7 @@ class SessionKeys:
     def _is_ours_alone(self, status: os.stat_result) -> bool:
         mode = status.st_mode & 0o777
         if mode & _OTHERS:
-            log.error("%s was open to others (mode %o): its keys count no more", self.path, mode)
+            say(log, events.KEYS_OPEN, file=self.path, mode=mode)
         return not mode & _OTHERS
 
     def _parse(self, text: bytes) -> _Keys:
@@ -101,7 +102,7 @@ class SessionKeys:
             keys = [_key(each) for each in document["keys"]]
         except (ValueError, LookupError, TypeError, AttributeError) as fault:
             # Only the kind: the text of the fault could hold a key.
-            log.error("%s holds no keys (%s), passing it over", self.path, type(fault).__name__)
+            say(log, events.KEYS_UNUSABLE, file=self.path, reason=type(fault).__name__)
             return {}
         return {key.key_id: key for key in keys}
 
@@ -115,7 +116,7 @@ class SessionKeys:
         with open(file, "wb") as opened:
             opened.write(json.dumps(document).encode("ascii") + b"\n")
         os.rename(temporary, self.path)
-        log.info("a new key for session tokens in %s, which has %d", self.path, len(keys))
+        say(log, events.KEY_MADE, file=self.path, count=len(keys))
         self._load()
 
     @contextlib.contextmanager
@@ -168,7 +169,7 @@ class HostSessions:
         """Log a fault once, not once a request."""
         if str(fault) != self._said:
             self._said = str(fault)
-            log.error("no key for session tokens: %s", fault)
+            say(log, events.NO_KEY, reason=fault)
 
 
 def _key(given: dict) -> Key:

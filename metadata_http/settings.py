@@ -238,6 +238,12 @@ OPTIONS = (
         choices=("debug", "info", "warning", "error"),
         help="What is logged to standard error.",
     ),
+    cfg.StrOpt(
+        "log_format",
+        default="text",
+        choices=("text", "json"),
+        help="One line an event: `text` for people and grep, `json` an object for programs.",
+    ),
 )
 
 SHARED_OPTIONS = (
@@ -283,6 +289,7 @@ class Settings:
     max_header_bytes: int
     stop_timeout: int
     log_level: str
+    log_format: str
     state_dir: Path
     ovsdb: str
 

@@ -12,7 +12,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from metadata_http import events
 from metadata_http.view import Droplet, Port, View
+from ovs_metadata_logs import say
 
 log = logging.getLogger(__name__)
 
@@ -101,8 +103,8 @@ class Waits:
             for number, wait, over in self._due():
                 try:
                     answered = wait.again(wait, over)
-                except Exception:
-                    log.exception("fault of ours while answering %s, which waited", wait.peer)
+                except Exception:  # noqa: BLE001 - logged, with its trace
+                    say(log, events.REQUEST_FAULT, trace=True, peer=wait.peer, who="it waited")
                     answered = True
                 if answered or over:
                     self._remove(number, wait)

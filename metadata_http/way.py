@@ -16,6 +16,9 @@ from collections.abc import Callable, Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
+from metadata_http import events
+from ovs_metadata_logs import say
+
 log = logging.getLogger(__name__)
 
 # linux/rtnetlink.h: RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV4_ROUTE, RTMGRP_IPV4_RULE.
@@ -90,13 +93,13 @@ class Way(threading.Thread):
         try:
             reason: str | None = self._fault()
         except _NoIp as error:
-            log.warning("whether droplets reach %s is not known: %s", self._address, error)
+            say(log, events.REACH_UNKNOWN, address=self._address, reason=error)
             reason = None
         before, self.reason = self.reason, reason
         if reason and reason != before:
-            log.error("droplets get no answer: %s", reason)
+            say(log, events.UNREACHABLE, reason=reason)
         elif before and not reason:
-            log.info("droplets reach %s again", self._address)
+            say(log, events.REACHABLE, address=self._address)
 
     def _fault(self) -> str:
         shown = _ip("address", "show", "to", self._address) or []

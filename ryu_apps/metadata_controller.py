@@ -23,6 +23,9 @@ from ryu.controller.handler import (
 from ryu.lib import hub
 from ryu.ofproto import ofproto_v1_3 as ofp
 
+from ovs_metadata_logs import say
+from ovs_metadata_logs.outlet import WatchedFile
+from ryu_apps import events
 from ryu_apps.binding.fleet import Fleet
 from ryu_apps.northbound.mount import mount
 from ryu_apps.northbound.registry import Registry
@@ -33,13 +36,16 @@ from ryu_apps.northbound.tokens import Tokens, TokensRefused
 from ryu_apps.registry.completion import Defaults
 from ryu_apps.settings import (
     RestSettings,
+    Settings,
     SettingsError,
+    read_log_settings,
     read_settings,
     require_protected,
 )
 from ryu_apps.southbound import meters
 from ryu_apps.southbound.interrupt import interrupt_main
 from ryu_apps.southbound.listeners import end_with_listener, listen_alone
+from ryu_apps.southbound.logs import write_logs
 from ryu_apps.southbound.manager import keep_manager_informed, tell_stopping
 from ryu_apps.southbound.news import (
     BarrierDone,
@@ -73,6 +79,9 @@ cfg.CONF.set_default("wsapi_host", "127.0.0.1")
 # Here, before Ryu makes any.
 listen_alone()
 
+# And here, so that all but one line of Ryu's has our form: that it loads us.
+LOGS = write_logs(*read_log_settings(cfg.CONF))
+
 
 class MetadataController(app_manager.RyuApp):
     """Droplets to their metadata, on every switch that connects."""
@@ -88,9 +97,10 @@ class MetadataController(app_manager.RyuApp):
             tls = _tls(settings.rest)
             store = open_store(settings.registry_url, EtcdLogin(**settings.etcd))
             tokens = Tokens(settings.tokens_file)
+            _open_audit_log(settings)
         except (SettingsError, StoreError, TlsRefused, TokensRefused) as error:
             # ryu-manager would show a trace; this is the operator's to mend, so say it plainly.
-            LOG.critical("cannot start: %s", error)
+            say(LOG, events.CANNOT_START, reason=error)
             sys.exit(EX_CONFIG)
         defaults = Defaults(region=settings.region, nameservers=settings.nameservers)
         registry = self._registry = Registry(store, defaults=defaults)
@@ -113,7 +123,7 @@ class MetadataController(app_manager.RyuApp):
             self._following.presence = Presence(_NAME)
         mount(wsgi, RestApp(registry, self._switchboard, tokens), tls)
         self._status = f"registry {settings.registry_url}: {registry.count} droplets at the start"
-        LOG.info("registry %s: %d droplets", settings.registry_url, registry.count)
+        say(LOG, events.STARTED, registry=settings.registry_url, droplets=registry.count)
 
     def start(self) -> None:
         """Ryu calls this when all applications are there."""
@@ -141,7 +151,7 @@ class MetadataController(app_manager.RyuApp):
             try:
                 self._leadership.leave()
             except StoreError as error:
-                LOG.warning("what we lead is free only in some seconds: %s", error)
+                say(LOG, events.LEFT_UNHEARD, reason=error)
         super().stop()
 
     @set_ev_cls(
@@ -213,6 +223,16 @@ class MetadataController(app_manager.RyuApp):
         if self._roles is not None:
             self._roles.refused(msg.datapath, msg.xid)
         self._switchboard.deliver(msg.datapath, Refusal(msg.xid, refusal_reason(msg)))
+
+
+def _open_audit_log(settings: Settings) -> None:
+    """Raises SettingsError: without the audit log that was asked for there is no start."""
+    if settings.audit_log is None or LOGS is None:
+        return
+    try:
+        LOGS.audit_to(WatchedFile(settings.audit_log, mode=0o600))
+    except OSError as error:
+        raise SettingsError(f"audit_log = {settings.audit_log}: {error.strerror}") from error
 
 
 def _tls(rest: RestSettings) -> Any:

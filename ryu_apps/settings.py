@@ -105,6 +105,27 @@ BRIDGE_OPTIONS = [
     ),
 ]
 
+LOG_OPTIONS = [
+    cfg.StrOpt(
+        "log_format",
+        default="text",
+        choices=["text", "json"],
+        help="One line an event, wherever Ryu logs to (`use_stderr`, `log_file`, `use_syslog`): "
+        "`text` for people and grep, `json` an object for programs.",
+    ),
+    cfg.StrOpt(
+        "log_level",
+        choices=["debug", "info", "warning", "error"],
+        help="What is logged. By default info, or what Ryu's `verbose` and `default_log_level` "
+        "say.",
+    ),
+    cfg.StrOpt(
+        "audit_log",
+        help="File for the audit log: a line of JSON for each write of the registry, refused ones "
+        "too. Without one they are among the other lines.",
+    ),
+]
+
 OPTIONS = [
     *BRIDGE_OPTIONS,
     cfg.StrOpt(
@@ -180,6 +201,7 @@ OPTIONS = [
         default=[],
         help="`dns.nameservers` of droplets that are registered without any.",
     ),
+    *LOG_OPTIONS,
 ]
 
 GROUP = "metadata"
@@ -217,6 +239,7 @@ class Settings:
     ovsdb: str
     region: str
     nameservers: tuple[str, ...]
+    audit_log: str | None
     default_bridge: BridgeSettings
     bridges: dict[int, BridgeSettings]
 
@@ -242,9 +265,22 @@ def read_settings(conf: cfg.ConfigOpts) -> Settings:
         ovsdb=common["ovsdb"],
         region=common["region"],
         nameservers=tuple(common["nameservers"]),
+        audit_log=common["audit_log"],
         default_bridge=_bridge_settings(conf, GROUP, common),
         bridges=dict(_bridges(conf, written, common)),
     )
+
+
+def read_log_settings(conf: cfg.ConfigOpts) -> tuple[str, str | None]:
+    """`log_format`, and `log_level` if it is set, before anything else is read.
+
+    In place of a bad value stands the default: `read_settings` tells of it, in a line of the log.
+    """
+    conf.register_opts(LOG_OPTIONS, GROUP)
+    try:
+        return conf[GROUP].log_format, conf[GROUP].log_level
+    except (cfg.Error, ValueError):
+        return "text", None
 
 
 def require_protected(conf: cfg.ConfigOpts, rest: RestSettings) -> None:

@@ -13,6 +13,8 @@ from typing import Any
 
 from eventlet import event, sleep, timeout
 
+from ovs_metadata_logs import say
+from ryu_apps import events
 from ryu_apps.store.interface import Follower, News, Presence, StoreError
 
 LOG = logging.getLogger(__name__)
@@ -100,7 +102,7 @@ class Following:
                 while self.revision < revision:
                     self._moved.wait()
         except timeout.Timeout:
-            LOG.warning("the registry's index is behind: it has not seen revision %d", revision)
+            say(LOG, events.INDEX_BEHIND, revision=revision)
 
     def _take(self, news: News) -> None:
         self._apply(news)
@@ -114,10 +116,10 @@ class Following:
         while self._beats and self._beats[0][0] <= self.revision:
             self.current_at = self._beats.popleft()[1]
         if self.is_current and not was_current:
-            LOG.info("the registry is heard of again")
+            say(LOG, events.REGISTRY_HEARD_AGAIN)
             self.on_current()
 
     def _failed(self, error: StoreError) -> None:
         if str(error) != self.last_error:
-            LOG.warning("%s", error)
+            say(LOG, events.STORE_AWAY, reason=error)
         self.last_error = str(error)

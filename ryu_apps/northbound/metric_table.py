@@ -12,6 +12,7 @@ from ryu_apps.binding.views import SwitchState
 
 PREFIX = "ovs_metadata_"
 
+OUTLETS = ("stderr", "file", "syslog", "audit")
 METHODS = ("GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "other")
 _DPID = "16 hex digits of a switch that is known, at most 4096"
 _PATH = "as in the OpenAPI document, with the names of its parameters; `(none)` for any other"
@@ -115,6 +116,12 @@ METRICS = (
         "gauge",
         "Connected switches by the release of Open vSwitch they say they are",
         {"release": f"at most {figures.MAX_RELEASES}, any further and odd one is `other`"},
+    ),
+    Metric(
+        "log_lines_dropped",
+        "counter",
+        "Log lines that were not taken in time, and so were lost",
+        {"log": OUTLETS},
     ),
     Metric(
         "build_info",

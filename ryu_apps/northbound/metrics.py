@@ -21,10 +21,11 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
+from ovs_metadata_logs import lines_dropped
 from ryu_apps.binding.figures import Durations, Figures
 from ryu_apps.binding.views import SwitchState, SwitchView
 from ryu_apps.northbound.context import Places
-from ryu_apps.northbound.metric_table import METHODS, METRICS, PREFIX, Metric
+from ryu_apps.northbound.metric_table import METHODS, METRICS, OUTLETS, PREFIX, Metric
 from ryu_apps.northbound.registry import Registry
 from ryu_apps.northbound.watch import Watchers
 
@@ -85,6 +86,7 @@ class _Collector(Collector):
             | _of_switches(switchboard.switches())
             | _of_figures(figures)
             | {name: {(): value} for name, value in switchboard.counts().items()}
+            | {"log_lines_dropped": _of_logs(lines_dropped())}
         )
         durations = {
             "in_sync_seconds": figures.in_sync,
@@ -114,6 +116,10 @@ class _Collector(Collector):
         return {name: {(): float(value)} for name, value in single.items()} | {
             "build_info": {build: 1.0}
         }
+
+
+def _of_logs(dropped: Mapping[str, int]) -> Samples:
+    return {(log,): dropped.get(log, 0) for log in OUTLETS}
 
 
 def _of_switches(views: Iterable[SwitchView]) -> dict[str, Samples]:

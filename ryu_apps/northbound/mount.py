@@ -1,5 +1,6 @@
 """Puts the WSGI callable where Ryu serves HTTP: the only file of this room that knows Ryu."""
 
+import logging
 import os
 from ssl import SSLContext
 from typing import Any
@@ -12,6 +13,8 @@ from ryu.lib import hub
 
 from ryu_apps.northbound.rest import RestApp
 from ryu_apps.northbound.tls import TlsListener
+
+LOG = logging.getLogger("eventlet.wsgi")
 
 MAX_CONNECTIONS = 4096
 """Connections served at once: each watch stream holds one, and eventlet's own 1024 would leave
@@ -57,6 +60,23 @@ def mount(
     ryu.app.wsgi.WSGIServer = Server
 
 
+class _Talk:
+    """What eventlet's server says beside its line for each request, which is empty here."""
+
+    def info(self, text: str) -> None:
+        """Its start and end, and traces."""
+        if text:
+            LOG.info("%s", text)
+
+    def debug(self, text: str) -> None:
+        """Each connection."""
+        LOG.debug("%s", text)
+
+    def error(self, text: str) -> None:
+        """What went wrong."""
+        LOG.error("%s", text)
+
+
 class _Server(hub.WSGIServer):
     """What stands for Ryu's own: the same address, on our terms."""
 
@@ -77,7 +97,8 @@ class _Server(hub.WSGIServer):
         eventlet.wsgi.server(
             listener,
             self.handle,
-            hub.LoggingWrapper(),
+            _Talk(),
+            log_format="",  # REST tells of its requests itself.
             max_size=MAX_CONNECTIONS,
             socket_timeout=self.patience,
             debug=False,  # With it a fault's trace goes to the sender.

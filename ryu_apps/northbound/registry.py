@@ -23,6 +23,8 @@ from typing import Any, BinaryIO
 from eventlet import tpool
 from eventlet.semaphore import Semaphore
 
+from ovs_metadata_logs import say
+from ryu_apps import events
 from ryu_apps.binding.figures import Durations
 from ryu_apps.northbound.following import Following
 from ryu_apps.northbound.leadership import Leadership
@@ -217,13 +219,9 @@ class Registry:
         try:
             self.damage = self._offload(self._store.damage)
         except StoreError as error:
-            LOG.error("%s", error)
+            say(LOG, events.STORE_AWAY, reason=error)
         if self.damage is not None:
-            LOG.critical(
-                "the registry is damaged (%s). It is read on and takes no more writes; stop the "
-                "controller and restore a backup (dropletctl restore FILE)",
-                self.damage,
-            )
+            say(LOG, events.REGISTRY_DAMAGED, reason=self.damage)
 
     def close(self) -> None:
         """Close the store."""
@@ -324,10 +322,10 @@ class Registry:
         for piece in in_turns(iter(lambda: frozenset(islice(names, _MAX_TOLD)), frozenset())):
             try:
                 self.on_change(piece)
-            except Exception:
+            except Exception:  # noqa: BLE001 - logged, with its trace
                 # The write is durable and must be answered as such; the listener's fault is ours to
                 # report, loudly, and not the sender's to repeat the write for.
-                LOG.exception("the registry's listener failed for ports %s", sorted(piece)[:20])
+                say(LOG, events.LISTENER_FAILED, trace=True, port_names=sorted(piece))
 
 
 def _claims(entry: Entry, revisions: dict[int, int]) -> tuple[Claim, ...]:

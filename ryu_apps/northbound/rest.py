@@ -14,6 +14,8 @@ from typing import Any
 
 import webob
 
+from ovs_metadata_logs import say
+from ryu_apps import events
 from ryu_apps.binding.followers import NotLeading, TooMany
 from ryu_apps.northbound import (
     backup_calls,
@@ -158,8 +160,19 @@ class RestApp:
             response = route.handler(Call(request, values, caller, self._context))
         except Exception as error:  # noqa: BLE001 - the last place to turn it into an answer
             response = _answer_to(error, request)
-        self.metrics.answered(request.method, path, response.status_int, time.monotonic() - began)
-        if response.status_int >= HTTPStatus.BAD_REQUEST:
+        seconds = time.monotonic() - began
+        self.metrics.answered(request.method, path, response.status_int, seconds)
+        refused = response.status_int >= HTTPStatus.BAD_REQUEST
+        say(
+            LOG,
+            events.REST_REFUSED if refused else events.REST_ANSWERED,
+            status=response.status_int,
+            peer=environ.get("REMOTE_ADDR"),
+            method=request.method[:16],
+            path=environ.get("PATH_INFO", "")[:200],
+            seconds=seconds,
+        )
+        if refused:
             body.drop_rest(environ)
         return response(environ, start_response)
 
@@ -211,7 +224,8 @@ def _answer_to(error: Exception, request: webob.Request) -> webob.Response:
     problem = _problem(error)
     if problem is None:
         # The path may hold names, no secrets; the body and the headers do and are not logged.
-        LOG.exception("%s %s failed", request.method, request.environ.get("PATH_INFO"))
+        path = request.environ.get("PATH_INFO")
+        say(LOG, events.REST_FAULT, trace=True, method=request.method, path=path)
         problem = Problem(
             HTTPStatus.INTERNAL_SERVER_ERROR, "a fault of the controller; its log has the details"
         )
@@ -240,18 +254,18 @@ def _problem(error: Exception) -> Problem | None:
             cause = _problem(error.cause)
             return None if cause is None else broken_off(error, cause)
         case StoreFull():
-            LOG.error("%s", error)
+            say(LOG, events.STORE_AWAY, reason=error)
             return Problem(HTTPStatus.INSUFFICIENT_STORAGE, str(error))
         case NotLeading():
             return Problem(
                 HTTPStatus.MISDIRECTED_REQUEST, f"this controller does not lead the switch: {error}"
             )
         case TooMany():
-            LOG.error("%s", error)
+            say(LOG, events.REST_FULL, reason=error)
             return Problem(
                 HTTPStatus.SERVICE_UNAVAILABLE, str(error), headers={"Retry-After": "60"}
             )
         case StoreUnavailable():
-            LOG.error("%s", error)
+            say(LOG, events.STORE_AWAY, reason=error)
             return Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error), headers={"Retry-After": "2"})
     return None

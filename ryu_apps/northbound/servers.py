@@ -13,6 +13,8 @@ from typing import Any
 from eventlet import tpool
 from eventlet.semaphore import Semaphore
 
+from ovs_metadata_logs import say
+from ryu_apps import events
 from ryu_apps.store.interface import Store, StoreUnavailable
 
 LOG = logging.getLogger(__name__)
@@ -64,7 +66,7 @@ class KnownServers:
                     self._forget(dpid, name)
                 except StoreUnavailable as error:
                     # Its name stays, and it is waited for once more after a restart: no harm.
-                    LOG.error("%s", error)
+                    say(LOG, events.STORE_AWAY, reason=error)
 
     def _forget(self, dpid: int, name: str) -> None:
         if name == STRANGER:

@@ -14,6 +14,9 @@ import eventlet
 from eventlet.green import ssl
 from eventlet.queue import LightQueue
 
+from ovs_metadata_logs import say
+from ryu_apps import events
+
 LOG = logging.getLogger(__name__)
 
 _HANDSHAKE_SECONDS = 10
@@ -106,7 +109,7 @@ class TlsListener:
             try:
                 connection, address = self._listener.accept()
             except OSError as error:
-                LOG.error("REST cannot take a connection: %s", error)
+                say(LOG, events.REST_NO_CONNECTION, reason=error)
                 eventlet.sleep(_PAUSE)
                 continue
             self._handshakes.spawn_n(self._greet, connection, address)
@@ -119,7 +122,7 @@ class TlsListener:
                 )
                 secured.do_handshake()
         except (OSError, ValueError, eventlet.Timeout) as error:
-            LOG.info("REST: no TLS with %s: %s", address[0], error)
+            say(LOG, events.REST_NO_TLS, peer=address[0], reason=error)
             connection.close()
             return
         self._greeted.put((secured, address))

@@ -16,6 +16,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from ovs_metadata_logs import say
+from ryu_apps import events
+
 LOG = logging.getLogger(__name__)
 
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{16,512}", re.ASCII)
@@ -92,7 +95,7 @@ class Tokens:
         try:
             self._stamp, self._callers = _read(self.path)
         except TokensRefused as error:
-            LOG.error("%s; the tokens read before stay in force", error)
+            say(LOG, events.TOKENS_REFUSED, reason=error)
 
 
 def _digest(token: str) -> bytes:

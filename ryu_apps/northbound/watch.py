@@ -19,6 +19,8 @@ from eventlet.patcher import original
 from eventlet.queue import Empty, LightQueue
 from eventlet.wsgi import WSGI_LOCAL
 
+from ovs_metadata_logs import say
+from ryu_apps import events
 from ryu_apps.binding.feed import Change, PortFeed
 from ryu_apps.binding.figures import Figures
 from ryu_apps.binding.followers import LEASE, NotLeading
@@ -213,7 +215,7 @@ class WatchStream:
             yield from self._events()
         except StoreError as error:
             # The reader comes back and asks for what it missed.
-            LOG.warning("watch of switch %016x ends: %s", self._dpid, error)
+            say(LOG, events.WATCH_ENDED, dpid=self._dpid, reason=error)
 
     def _events(self) -> Iterator[bytes]:
         while not self._feed.in_sync:

@@ -18,6 +18,8 @@ from ryu.ofproto import ofproto_v1_3 as ofp
 from ryu.ofproto import ofproto_v1_3_parser as parser
 from ryu.ofproto.ofproto_common import ONF_EXPERIMENTER_ID
 
+from ovs_metadata_logs import say
+from ryu_apps import events
 from ryu_apps.binding.bridge import Bridge
 from ryu_apps.binding.drift import Check, Look, Mend, Watch
 from ryu_apps.binding.fleet import Switch
@@ -112,12 +114,12 @@ class Inspector:
     def refused(self, xid: int, reason: str) -> bool:
         """The switch refused a message; False if it is none of ours."""
         if xid == self._monitor_xid:
-            LOG.info("switch %016x: no flow monitor: %s", self._switch.dpid, reason)
+            say(LOG, events.NO_FLOW_MONITOR, dpid=self._switch.dpid, reason=reason)
             self._watch.monitored = False
             return True
         if self._inquiry is None or xid not in self._inquiry.waiting:
             return False
-        LOG.error("switch %016x: refused to tell its flows: %s", self._switch.dpid, reason)
+        say(LOG, events.FLOWS_NOT_TOLD, dpid=self._switch.dpid, reason=reason)
         self._inquiry = None
         return True
 
@@ -305,10 +307,10 @@ class Inspector:
 
     def _tell(self, count: int, reason: str, now: float) -> None:
         self._switch.repairs.note(count, reason, now, time.time())
-        LOG.warning("switch %016x: mending what others did: %s", self._switch.dpid, reason)
+        say(LOG, events.FLOWS_MENDED, dpid=self._switch.dpid, reason=reason)
         complaint = self._switch.repairs.complaint(now)
         if complaint is not None:
-            LOG.error("switch %016x: %s", self._switch.dpid, complaint)
+            say(LOG, events.FLOWS_CONTESTED, dpid=self._switch.dpid, reason=complaint)
 
     # -- flows of others -------------------------------------------------------------------------
 
@@ -326,7 +328,7 @@ class Inspector:
         if len(told) > _FOREIGN_TOLD:
             told[_FOREIGN_TOLD:] = [f"and {len(told) - _FOREIGN_TOLD} more such flows"]
         for warning in set(told) - set(self._switch.foreign):
-            LOG.warning("switch %016x: %s", self._switch.dpid, warning)
+            say(LOG, events.SWITCH_WARNING, dpid=self._switch.dpid, reason=warning)
         self._switch.foreign = tuple(told)
 
     def _capturing(self, bridge: Bridge) -> list[tuple[int, Image]]:

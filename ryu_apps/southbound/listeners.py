@@ -18,6 +18,9 @@ from ryu.base.app_manager import lookup_service_brick
 from ryu.controller import ofp_event
 from ryu.lib import hub
 
+from ovs_metadata_logs import say
+from ryu_apps import events
+
 LOG = logging.getLogger(__name__)
 
 # sysexits.h: what is needed is taken by somebody else.
@@ -38,7 +41,7 @@ def _listen(listen: Any, address: Any, **options: Any) -> Any:
     try:
         listener = listen(address, **options, reuse_port=False)
     except OSError as error:
-        LOG.critical("cannot listen on %s: %s", _shown(address), error.strerror)
+        say(LOG, events.CANNOT_LISTEN, address=_shown(address), reason=error.strerror)
         raise SystemExit(EX_UNAVAILABLE) from error
     _made.append(address)
     return listener
@@ -66,5 +69,5 @@ def end_with_listener() -> None:
     while handler.main_thread is None:
         hub.sleep(_STARTING)
     handler.main_thread.wait()
-    LOG.critical("no listener for switches any more, ending")
+    say(LOG, events.LISTENER_ENDED)
     sys.exit(EX_UNAVAILABLE)

@@ -21,6 +21,8 @@ from ryu.lib import hub
 from ryu.ofproto import ofproto_v1_3 as ofp
 from ryu.ofproto import ofproto_v1_3_parser as parser
 
+from ovs_metadata_logs import say
+from ryu_apps import events
 from ryu_apps.binding import balance
 
 LOG = logging.getLogger(__name__)
@@ -170,7 +172,7 @@ class Roles:
             return False
         if self._ask(datapath, ofp.OFPCR_ROLE_NOCHANGE, 0) == ofp.OFPCR_ROLE_MASTER:
             return True
-        LOG.warning("switch %016x: does not take us for its leader any more", dpid)
+        say(LOG, events.LEADER_LOST, dpid=dpid)
         self._stand_by(dpid, "it does not take us for its leader any more")
         self.look([dpid])
         return False
@@ -199,8 +201,8 @@ class Roles:
             while again:
                 self._again.discard(dpid)
                 again = dpid in self._datapaths and (self._step(dpid) or dpid in self._again)
-        except Exception:
-            LOG.exception("switch %016x: cannot settle who leads it", dpid)
+        except Exception:  # noqa: BLE001 - logged, with its trace
+            say(LOG, events.LEADER_UNSETTLED, trace=True, dpid=dpid)
             hub.spawn_after(_AGAIN_S, self.look, [dpid])
         finally:
             self._busy.discard(dpid)
@@ -238,7 +240,7 @@ class Roles:
             self._try(self._leadership.resign, dpid, term)
             return False
         if self._ask(datapath, ofp.OFPCR_ROLE_MASTER, term) != ofp.OFPCR_ROLE_MASTER:
-            LOG.warning("switch %016x: refuses us as its leader in term %d", dpid, term)
+            say(LOG, events.LEADER_REFUSED, dpid=dpid, term=term)
             self._try(self._leadership.resign, dpid, term)
             hub.sleep(_AGAIN_S)
             return True
@@ -247,12 +249,12 @@ class Roles:
             self._switches.prepare(dpid)
         except self._failure as error:
             # It stays ours in the registry, and is led as soon as that answers.
-            LOG.warning("%s", error)
+            say(LOG, events.STORE_AWAY, reason=error)
             hub.sleep(_AGAIN_S)
             return True
         if self._datapaths.get(dpid) is not datapath:
             return True
-        LOG.info("switch %016x: we lead it, in term %d", dpid, term)
+        say(LOG, events.LEADING, dpid=dpid, term=term)
         self._switches.connected(datapath, term)
         self._leading[dpid] = term
         return False
@@ -263,7 +265,7 @@ class Roles:
             return False
         if not balance.is_fairer(len(self._leading), self._leadership.leads().get(controller, 0)):
             return False
-        LOG.info("switch %016x: given up to %s", dpid, self._leadership.name(controller))
+        say(LOG, events.GIVEN_UP, dpid=dpid, who=self._leadership.name(controller))
         self._stand_by(dpid, "given up to another controller")
         self._ask(self._datapaths[dpid], ofp.OFPCR_ROLE_SLAVE, term)
         self._try(self._leadership.resign, dpid, term)
@@ -272,7 +274,7 @@ class Roles:
 
     def _stand_by(self, dpid: int, reason: str) -> None:
         if self._leading.pop(dpid, None) is not None:
-            LOG.info("switch %016x: we do not lead it any more: %s", dpid, reason)
+            say(LOG, events.NOT_LEADING, dpid=dpid, reason=reason)
         datapath = self._datapaths.get(dpid)
         if datapath is not None:
             self._switches.stand_by(datapath, reason)
@@ -304,5 +306,5 @@ class Roles:
         try:
             return call(*arguments)
         except self._failure as error:
-            LOG.warning("%s", error)
+            say(LOG, events.STORE_AWAY, reason=error)
             return None

@@ -16,6 +16,8 @@ from ryu.ofproto import ofproto_v1_3 as ofp
 from ryu.ofproto import ofproto_v1_3_parser as parser
 from ryu.ofproto.ofproto_v1_3_parser import OFPMultipartRequest
 
+from ovs_metadata_logs import say
+from ryu_apps import events
 from ryu_apps.binding.bridge import Bridge
 from ryu_apps.binding.fleet import Fleet, Switch
 from ryu_apps.binding.meters import NO_METERS, MeterTable
@@ -129,7 +131,7 @@ class Session:
         if self._inbox.qsize() >= INBOX_LIMIT and not isinstance(news, Closed):
             if not self._overrun:
                 self._overrun = True
-                LOG.error("switch %016x: more news than can be kept, ending", self.switch.dpid)
+                say(LOG, events.NEWS_OVERFLOW, dpid=self.switch.dpid)
                 self.datapath.close()
             return
         self._inbox.put(news)
@@ -154,9 +156,9 @@ class Session:
                 self._handle(self._next())
         except _ConnectionGone:
             pass
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - logged, with its trace
             # Whatever went wrong, a fresh connection begins from what the switch really has.
-            LOG.exception("switch %016x: session failed, reconnecting", self.switch.dpid)
+            say(LOG, events.SESSION_FAILED, trace=True, dpid=self.switch.dpid)
             self.switch.reason = f"session failed: {error}"
             self.datapath.close()
         finally:
@@ -195,13 +197,10 @@ class Session:
             self._quarrels()
         self._quarrelled = bool(complaint)
         if not busy and self._accepted is not None:
-            LOG.info(
-                "switch %016x: in sync %.3f s after it connected, %d flows",
-                self.switch.dpid,
-                monotonic() - self._accepted,
-                bridge.flow_count,
-            )
-            self._fleet.figures.in_sync.observe(monotonic() - self._accepted)
+            seconds = monotonic() - self._accepted
+            dpid, flows = self.switch.dpid, bridge.flow_count
+            say(LOG, events.SWITCH_IN_SYNC, dpid=dpid, seconds=seconds, flows=flows)
+            self._fleet.figures.in_sync.observe(seconds)
             self._accepted = None
 
     def _handle(self, news: object) -> None:
@@ -253,7 +252,7 @@ class Session:
         self._sender.probe()
         ports = self._ask_ports()
         if not self._sender.bundles:
-            LOG.warning("switch %016x: has no bundles; flows change one by one", self.switch.dpid)
+            say(LOG, events.NO_BUNDLES, dpid=self.switch.dpid)
         switch = self.switch
         self.bridge = bridge = Bridge(
             switch.settings,
@@ -264,7 +263,7 @@ class Session:
             table,
         )
         for warning in bridge.meters.warnings:
-            LOG.warning("switch %016x: %s", switch.dpid, warning)
+            say(LOG, events.SWITCH_WARNING, dpid=switch.dpid, reason=warning)
         bridge.learn_ports(ports)
         self._fleet.connected(switch, bridge)
         self._sight_all(bridge)
@@ -324,7 +323,7 @@ class Session:
                 for one in part.meters
             ]
         except SwitchFault as fault:
-            LOG.info("switch %016x: no meters: %s", self.switch.dpid, fault)
+            say(LOG, events.NO_METERS, dpid=self.switch.dpid, reason=fault)
             return NO_METERS
         ours = {cookie.metered_ofport(meter_id): meter for meter_id, meter in found}
         return MeterTable(features.limit, {o: m for o, m in ours.items() if o is not None})
@@ -383,18 +382,19 @@ class Session:
             refused["question"] += 1
         else:
             refused["other"] += 1
-            LOG.error("switch %016x: refused xid %#x: %s", self.switch.dpid, xid, reason)
+            dpid = self.switch.dpid
+            say(LOG, events.MESSAGE_REFUSED, dpid=dpid, xid=xid, reason=reason)
 
     def _send(self, transaction: Transaction) -> None:
-        LOG.info(
-            "switch %016x: %d bindings and %d flows deleted, %d flows added, %d zones flushed, "
-            "for ofports %s",
-            self.switch.dpid,
-            len(transaction.delete_cookies),
-            len(transaction.remove),
-            len(transaction.add),
-            len(transaction.flush_zones),
-            _shortened(transaction.ofports),
+        say(
+            LOG,
+            events.FLOWS_SENT,
+            dpid=self.switch.dpid,
+            bindings=len(transaction.delete_cookies),
+            deleted=len(transaction.remove),
+            added=len(transaction.add),
+            zones=len(transaction.flush_zones),
+            ofports=transaction.ofports,
         )
         self._sender.send(transaction)
 
@@ -409,14 +409,10 @@ class Session:
         bridge = self._bridge()
         bridge.meters_refused(reasons)
         for warning in bridge.meters.warnings:
-            LOG.warning("switch %016x: %s", self.switch.dpid, warning)
+            say(LOG, events.SWITCH_WARNING, dpid=self.switch.dpid, reason=warning)
 
     def _failed(self, transaction: Transaction, reasons: dict[int, str], undone: bool) -> None:
         for ofport, reason in reasons.items():
-            LOG.error("switch %016x: ofport %d: flow refused: %s", self.switch.dpid, ofport, reason)
+            dpid = self.switch.dpid
+            say(LOG, events.FLOW_REFUSED, dpid=dpid, ofport=ofport, reason=reason)
         self._bridge().failed(transaction, reasons, undone=undone)
-
-
-def _shortened(ofports: tuple[int, ...]) -> str:
-    text = ", ".join(map(str, ofports[:8]))
-    return f"{text} and {len(ofports) - 8} more" if len(ofports) > 8 else text or "none"

@@ -11,6 +11,8 @@ from ryu.controller.controller import Datapath
 from ryu.lib import hub
 from ryu.ofproto import ofproto_v1_3_parser as parser
 
+from ovs_metadata_logs import say
+from ryu_apps import events
 from ryu_apps.binding.feed import PortFeed
 from ryu_apps.binding.fleet import Fleet, Switch
 from ryu_apps.binding.followers import LEASE, NotLeading, TooMany
@@ -92,7 +94,7 @@ class Switchboard:
             self._fleet.begin_term(switch, term << TERM_BITS)
         earlier = self._by_dpid.get(datapath.id)
         if earlier is not None:
-            LOG.warning("switch %016x connected again before its old connection ended", switch.dpid)
+            say(LOG, events.SWITCH_CONNECTED_TWICE, dpid=switch.dpid)
             self.disconnected(earlier.datapath)
             earlier.datapath.close()
         switch.host = str(datapath.address[0])
@@ -102,7 +104,7 @@ class Switchboard:
             return
         self.figures.connections["connected"] += 1
         datapath.send_msg(parser.OFPDescStatsRequest(datapath, 0))
-        LOG.info("switch %016x connected from %s", switch.dpid, switch.host)
+        say(LOG, events.SWITCH_CONNECTED, dpid=switch.dpid, peer=switch.host)
         self._fleet.expect_servers(switch, monotonic())
         switch.state, switch.reason = SwitchState.SYNCING, None
         accepted = self._accepted.get(datapath, monotonic())
@@ -134,7 +136,7 @@ class Switchboard:
         del self._by_dpid[session.switch.dpid]
         self.figures.connections["disconnected"] += 1
         self.figures.releases.pop(session.switch.dpid, None)
-        LOG.warning("switch %016x disconnected", session.switch.dpid)
+        say(LOG, events.SWITCH_DISCONNECTED, dpid=session.switch.dpid)
         session.deliver(Closed())
         self._fleet.disconnected(session.switch)
         self.reconsider(session.switch.port_names)
@@ -263,7 +265,7 @@ class Switchboard:
 
     def _forget_lapsed(self, switch: Switch, then: float) -> None:
         for server in switch.followers.forget(then):
-            LOG.warning("switch %016x: metadata server %s is silent", switch.dpid, server)
+            say(LOG, events.SERVER_SILENT, dpid=switch.dpid, server=server)
             switch.requests.forget(server)
             self._servers.forget(switch.dpid, server, unless=_is_back(switch, server))
 
@@ -274,7 +276,8 @@ class Switchboard:
         try:
             return self._switch(datapath.id)
         except TooMany as error:
-            LOG.error("switch %016x from %s: %s", datapath.id, datapath.address[0], error)
+            peer = datapath.address[0]
+            say(LOG, events.SWITCH_SENT_AWAY, dpid=datapath.id, peer=peer, reason=error)
             datapath.close()
             return None
 
@@ -294,7 +297,7 @@ class Switchboard:
 
     def _refuse(self, datapath: Datapath, switch: Switch, reason: str) -> None:
         """Serve nobody on this switch: what an earlier controller left there could mislead."""
-        LOG.error("switch %016x refused: %s", switch.dpid, reason)
+        say(LOG, events.SWITCH_REFUSED, dpid=switch.dpid, reason=reason)
         switch.state, switch.reason = SwitchState.REFUSED, reason
         self.figures.connections["refused"] += 1
         self._refused[datapath] = switch
@@ -316,13 +319,13 @@ class Switchboard:
                 connected = [one.target for one in bridge.controllers if one.connected]
                 switch.rivals = _rivals(bridge, connected)
                 if had and not switch.rivals:
-                    LOG.info("switch %016x: the other controller has gone", switch.dpid)
+                    say(LOG, events.RIVAL_GONE, dpid=switch.dpid)
                     switch.repairs.rival_left(monotonic())
                     self._look_again(datapath)
                 had = bool(switch.rivals)
                 hub.sleep(_RIVALS_EVERY)
         except ovsdb.OvsdbError as error:
-            LOG.warning("switch %016x: who else controls it is not known: %s", switch.dpid, error)
+            say(LOG, events.RIVALS_UNKNOWN, dpid=switch.dpid, reason=error)
 
     def _look_again(self, datapath: Datapath) -> None:
         session = self._sessions.get(datapath)
@@ -337,11 +340,12 @@ class Switchboard:
                 switch.warnings = (f"not in {self._ovsdb_url}: {_FAIL_MODE_UNKNOWN}",)
                 return
             if bridge.fail_mode != "secure":
-                LOG.warning(
-                    "switch %016x: bridge %s had fail_mode %r, setting secure",
-                    switch.dpid,
-                    bridge.name,
-                    bridge.fail_mode,
+                say(
+                    LOG,
+                    events.FAIL_MODE_MENDED,
+                    dpid=switch.dpid,
+                    bridge=bridge.name,
+                    fail_mode=bridge.fail_mode or "none",
                 )
             meta_port = switch.settings.meta_port_name
             switch.warnings = tuple(self._ovsdb.secure(bridge, meta_port))
@@ -350,7 +354,7 @@ class Switchboard:
         except ovsdb.OvsdbError as error:
             switch.warnings = (f"{error}: {_FAIL_MODE_UNKNOWN}",)
         for warning in switch.warnings:
-            LOG.warning("switch %016x: %s", switch.dpid, warning)
+            say(LOG, events.SWITCH_WARNING, dpid=switch.dpid, reason=warning)
 
 
 def _rivals(bridge: ovsdb.BridgeRow, targets: Sequence[str]) -> tuple[str, ...]:

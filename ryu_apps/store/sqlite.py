@@ -17,6 +17,8 @@ from typing import BinaryIO
 
 from eventlet import patcher
 
+from ovs_metadata_logs import say
+from ryu_apps import events
 from ryu_apps.registry.claims import Claim
 from ryu_apps.store import sqlite_copy, sqlite_file
 from ryu_apps.store.interface import (
@@ -201,12 +203,7 @@ class SqliteStore:
         except OSError as error:
             raise StoreRefused(f"registry {self.path}: cannot write its lock: {error}") from error
         if went_back:
-            LOG.warning(
-                "registry %s: is older than what was served last, as a restored backup is. "
-                "Revisions go on above all that there were; each switch waits once for metadata "
-                "servers that this registry may not know",
-                self.path,
-            )
+            say(LOG, events.REGISTRY_OLDER, registry=self.path)
         return boot_count
 
     @contextmanager

@@ -38,6 +38,8 @@ class Server:
         body = "".join(f"{key} = {value}\n" for key, value in given.items())
         self.config.write_text(f"[metadata]\nstate_dir = {folder}\n[metadata_http]\n{body}")
         self.log = ""
+        self._reads = threading.Event()
+        self._reads.set()
         self.process = None
 
     @property
@@ -73,9 +75,18 @@ class Server:
         self._reader = threading.Thread(target=self._read, args=(self.process,), daemon=True)
         self._reader.start()
 
+    def stop_reading(self):
+        """Leave the log unread, after what is there now."""
+        self._reads.clear()
+
+    def go_on_reading(self):
+        """Read what has come meanwhile, and all that comes."""
+        self._reads.set()
+
     def _read(self, process):
         for line in process.stderr:
             self.log += line
+            self._reads.wait()
 
     def _logged(self, pattern):
         wait_until(lambda: re.search(pattern, self.log) or self.process.poll() is not None, pattern)

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ("setup.cfg", "pyproject.toml", "README.md", "LICENSE", "docs/man")
-PACKAGES = ("ryu_apps", "metadata_http", "ovs_metadata_client")
+PACKAGES = ("ryu_apps", "metadata_http", "ovs_metadata_client", "ovs_metadata_logs")
 
 
 @pytest.mark.slow

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("ryu_apps", "metadata_http", "ovs_metadata_client")
+PACKAGES = ("ryu_apps", "metadata_http", "ovs_metadata_client", "ovs_metadata_logs")
 
 # Package -> the others it may import.
 MAY_IMPORT = {
-    "ryu_apps": {"ovs_metadata_client"},
-    "metadata_http": set(),
+    "ryu_apps": {"ovs_metadata_client", "ovs_metadata_logs"},
+    "metadata_http": {"ovs_metadata_logs"},
     "ovs_metadata_client": set(),
+    "ovs_metadata_logs": set(),
 }
 
 # Room of ryu_apps -> the other rooms it may import.
@@ -24,15 +25,16 @@ MAY_USE = {
     "pipeline": {"openflow"},
     "registry": set(),
     "binding": {"openflow", "pipeline", "registry"},
-    "store": {"registry"},
+    "events": set(),
+    "store": {"registry", "events"},
     "settings": {"openflow", "pipeline", "binding", "registry"},
-    "northbound": {"registry", "store", "binding"},
-    "southbound": {"openflow", "pipeline", "binding"},
+    "northbound": {"registry", "store", "binding", "events"},
+    "southbound": {"openflow", "pipeline", "binding", "events"},
     # store: a registry is checked and restored where it is, with no controller to ask.
     "dropletctl": {"openflow", "pipeline", "registry", "settings", "store"},
     "metadata_controller": {
         *("openflow", "pipeline", "registry", "binding"),
-        *("store", "settings", "northbound", "southbound"),
+        *("store", "settings", "northbound", "southbound", "events"),
     },
 }
 
@@ -45,6 +47,7 @@ PURE = {
     *("metadata_http.agent", "metadata_http.rates", "metadata_http.tally"),
     *("metadata_http.ovsdb_rows", "metadata_http.ovsdb_evidence"),
     *("metadata_http.access", "metadata_http.session_tokens"),
+    *(f"ovs_metadata_logs.{name}" for name in ("event", "fields", "lines", "repeats")),
     *("ovs_metadata_client.view", "ovs_metadata_client.wire", "ovs_metadata_client.errors"),
 }
 # The like in rooms that do more.
@@ -54,6 +57,7 @@ PURE_MODULES = {
     *("collections.abc",),
     *("contextlib", "copy", "dataclasses", "enum", "fnmatch", "functools", "hashlib", "heapq"),
     *("http", "ipaddress", "itertools", "json", "math", "netaddr", "operator", "re", "string"),
+    "datetime",  # its clocks are looked for below
     *("struct", "types", "typing", "unicodedata", "urllib.parse"),
     # Sealing is arithmetic: what chance it needs is given to it.
     *("cryptography.exceptions", "cryptography.hazmat.primitives.ciphers.aead"),
@@ -145,6 +149,12 @@ def test_the_client_needs_urllib3_and_nothing_else() -> None:
     assert {module.split(".")[0] for path in files for module in imports_of(path)} <= libraries
 
 
+def test_the_logs_need_no_library() -> None:
+    libraries = {"ovs_metadata_logs", *sys.stdlib_module_names}
+    files = [path for path in FILES if parts_of(path)[0] == "ovs_metadata_logs"]
+    assert {module.split(".")[0] for path in files for module in imports_of(path)} <= libraries
+
+
 @every_file
 def test_rooms_depend_in_one_direction(path: Path) -> None:
     package, *rooms = parts_of(path)
@@ -193,10 +203,11 @@ def test_libraries_stay_in_their_rooms(path: Path) -> None:
     [
         (["ryu_apps.dropletctl"], ["ryu", "eventlet", "sqlite3", "metadata_http"]),
         (["metadata_http"], ["ryu", "eventlet", "sqlite3", "ryu_apps", "ovs_metadata_client"]),
+        (["ovs_metadata_logs"], ["ryu", "eventlet", "oslo_config", "ryu_apps", "metadata_http"]),
         (["ovs_metadata_client"], ["ryu", "eventlet", "click", "rich", "ryu_apps"]),
         (sorted(PURE), ["ryu", "eventlet", "sqlite3", "webob"]),
     ],
-    ids=["dropletctl", "metadata-http", "client", "pure rooms"],
+    ids=["dropletctl", "metadata-http", "logs", "client", "pure rooms"],
 )
 def test_what_is_loaded_in_the_end(rooms: list[str], strangers: list[str]) -> None:
     """The same over all that the imported libraries import in turn, in a process of its own."""

@@ -3,6 +3,8 @@
 import logging
 from dataclasses import replace
 
+from ovs_metadata_logs import say
+from ryu_apps import events
 from ryu_apps.store.etcd.follow import LEASE_S
 from ryu_apps.store.etcd.gateway import Gateway
 from ryu_apps.store.etcd.layout import BOOT, CONTROLLER, META, SETTLED, Meta
@@ -74,12 +76,7 @@ class Life:
 
     def _restored(self, meta: Meta, cluster_id: int) -> Meta:
         """The registry has come to another cluster, out of a snapshot: it may be an old one."""
-        LOG.warning(
-            "%s: its etcd was made anew, as from a snapshot. Revisions go on above all "
-            "that there were; each switch waits once for metadata servers that this registry may "
-            "not know",
-            self._shown,
-        )
+        say(LOG, events.REGISTRY_MADE_ANEW, registry=self._shown)
         settled = [kv.key for kv in self._gateway.read(Range.under(SETTLED)).found[0].kvs]
         for start in range(0, len(settled), MAX_OPERATIONS):
             part = frozenset(settled[start : start + MAX_OPERATIONS])

@@ -11,6 +11,8 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO
 
+from ovs_metadata_logs import say
+from ryu_apps import events
 from ryu_apps.registry.claims import Claim
 from ryu_apps.store.etcd import layout, parts
 from ryu_apps.store.etcd.changes import Seen, Transaction, touched_ids, wanted_names
@@ -333,7 +335,7 @@ class EtcdStore:
             try:
                 return self._gateway.read(*ranges, revision=revision)
             except StoreUnavailable as error:
-                LOG.warning("%s; reading what any node has", error)
+                say(LOG, events.STORE_READ_STALE, reason=error)
                 self._stale_until = time.monotonic() + _WITHOUT_QUORUM_S
         return self._gateway.read(*ranges, revision=revision, serializable=True)
 

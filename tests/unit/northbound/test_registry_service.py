@@ -196,7 +196,7 @@ def test_a_listener_that_fails_does_not_undo_the_write(registry, caplog):
     registry.on_change = on_change
     registry.put(droplet(1, "a"))
     assert registry.claims.get("a") is not None
-    assert "listener failed for ports ['a']" in caplog.text
+    assert "listener failed for ports a" in caplog.text
 
 
 def test_what_is_served_is_complete(store):
