@@ -133,11 +133,12 @@ class Logs(logging.Handler):
         """Hand the record on as a line, unless it is one of too many; never waits, never raises."""
         event = getattr(record, "ovs_event", events.LIBRARY)
         fields = dict(getattr(record, "ovs_fields", {}))
-        key = (
-            (record.name, str(record.msg)[:200])
-            if event is events.LIBRARY
-            else tuple(str(fields.get(name)) for name in event.key)
-        )
+        if event is events.LIBRARY:
+            text = str(record.msg)
+            # Of a trace the end tells what it is of.
+            key: tuple[str, ...] = (record.name, text[:100], text[100:][-100:])
+        else:
+            key = tuple(str(fields.get(name)) for name in event.key)
         more = self._pass(event, key)
         if more is None:
             return

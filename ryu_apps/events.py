@@ -366,6 +366,31 @@ WATCH_ENDED = Event(
     key=OF_SWITCH,
 )
 
+# -- the audit log ---------------------------------------------------------------------------------
+
+_OF_WRITES = (
+    *("status", "role", "token", "droplet_id", "droplets", "created", "droplet_ids"),
+    *("changed", "revision", "revision_before", "reason", "dpid", "peer", "registry", "file"),
+)
+REGISTRY_WRITE = Event(
+    "registry_write",
+    INFO,
+    "{action} by {who}: {outcome}",
+    "A write of the registry, also one that was refused for what is stored, or failed. `changed` "
+    "has names, never values.",
+    more=_OF_WRITES,
+    burst=0,
+)
+REGISTRY_WRITE_DENIED = Event(
+    "registry_write_denied",
+    WARNING,
+    "{action} by {who}: {outcome}",
+    "Somebody without a token for it would have written: 401 or 403.",
+    more=_OF_WRITES,
+    key=("peer", "status"),
+    total=200,
+)
+
 EVENTS = tuple(each for each in list(globals().values()) if isinstance(each, Event))
 """All of them, in this order."""
 

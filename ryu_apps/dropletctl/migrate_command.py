@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import click
 
-from ryu_apps.dropletctl import show
+from ryu_apps.dropletctl import audit, show
 from ryu_apps.dropletctl.connection import SetupError, etcd_login
 from ryu_apps.dropletctl.options import Failure, config_file, given, json_output
 
@@ -38,8 +38,17 @@ def migrate(context: click.Context, source: str, target: str, as_json: bool) -> 
             login = EtcdLogin(**etcd_login(given(context).config_file))
             with progress_bar() as progress:
                 done = migrate_store(source, target, login, progress)
+            audit.tell(
+                given(context).config_file,
+                action="migrate",
+                registry=target,
+                file=source,
+                droplets=done.droplets,
+            )
         except (SetupError, StoreRefused, StoreError) as error:
             raise Failure(str(error)) from error
+        except OSError as error:
+            raise Failure(f"done, but the audit log does not have it: {error}") from error
     if as_json:
         kept = None if done.kept is None else str(done.kept)
         show.print_json({"droplets": done.droplets, "written": done.written, "kept": kept})

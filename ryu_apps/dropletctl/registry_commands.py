@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 import click
 
-from ryu_apps.dropletctl import show
+from ryu_apps.dropletctl import audit, show
 from ryu_apps.dropletctl.connection import SetupError, registry_url
 from ryu_apps.dropletctl.options import (
     Failure,
@@ -62,10 +62,17 @@ def restore(context: click.Context, file: Path, as_json: bool) -> None:
     from ryu_apps.store import StoreRefused
     from ryu_apps.store import restore as restore_store
 
+    options = given(context)
     try:
-        done = restore_store(registry_url(given(context).config_file), file)
+        url = registry_url(options.config_file)
+        done = restore_store(url, file)
+        audit.tell(
+            options.config_file, action="restore", registry=url, file=file, droplets=done.droplets
+        )
     except (SetupError, StoreRefused) as error:
         raise Failure(str(error)) from error
+    except OSError as error:
+        raise Failure(f"done, but the audit log does not have it: {error}") from error
     if as_json:
         kept = None if done.kept is None else str(done.kept)
         show.print_json({"registry": str(done.path), "droplets": done.droplets, "kept": kept})

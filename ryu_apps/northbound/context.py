@@ -13,6 +13,7 @@ from ryu_apps.northbound.watch import Switchboard, Watchers
 from ryu_apps.registry.search import MAX_TEXT, needle
 
 if TYPE_CHECKING:
+    from ryu_apps.northbound.audit import Trail
     from ryu_apps.northbound.metrics import Metrics
 
 
@@ -79,6 +80,7 @@ class Call:
     path: dict[str, str]
     caller: Caller | None
     context: Context
+    trail: "Trail"
 
     def parameters(self, *known: str) -> dict[str, str]:
         """The query parameters. Raises `Problem` 400 for an unknown or repeated one."""

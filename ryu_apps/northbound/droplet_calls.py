@@ -33,7 +33,9 @@ def put(call: Call) -> webob.Response:
     droplet = read_droplet(
         jsontext.parse(data), _addressed(call), default_region=registry.defaults.region
     )
+    call.trail.look(registry, droplet.droplet_id)
     record, created = registry.put(droplet, _precondition(call.request))
+    call.trail.put(record, created=created)
     return _droplet_answer(record, HTTPStatus.CREATED if created else HTTPStatus.OK)
 
 
@@ -53,7 +55,9 @@ def get(call: Call) -> webob.Response:
 
 def delete(call: Call) -> webob.Response:
     """DELETE /v1/droplets/{droplet_id}."""
-    call.context.registry.delete(known_id(call), _precondition(call.request))
+    registry, droplet_id = call.context.registry, known_id(call)
+    call.trail.look(registry, droplet_id)
+    registry.delete(droplet_id, _precondition(call.request))
     return no_content()
 
 
@@ -97,7 +101,9 @@ def _put_batch(call: Call) -> webob.Response:
     )
     for _ in in_turns(reader.read(_elements(call))):
         pass
+    call.trail.batch(reader.kept)
     created = registry.put_many(reader.kept)
+    call.trail.told["created"] = created
     total = len(reader.kept)
     return json_answer(
         jsontext.encode({"droplets": total, "created": created, "replaced": total - created})

@@ -64,17 +64,17 @@ class _Talk:
     """What eventlet's server says beside its line for each request, which is empty here."""
 
     def info(self, text: str) -> None:
-        """Its start and end, and traces."""
+        """Its start and end, and what went wrong with an answer: a trace, of a defect of ours."""
         if text:
-            LOG.info("%s", text)
+            LOG.log(logging.ERROR if text.startswith("Traceback") else logging.INFO, text)
 
     def debug(self, text: str) -> None:
         """Each connection."""
-        LOG.debug("%s", text)
+        LOG.debug(text)
 
     def error(self, text: str) -> None:
         """What went wrong."""
-        LOG.error("%s", text)
+        LOG.error(text)
 
 
 class _Server(hub.WSGIServer):

@@ -29,6 +29,7 @@ from ryu_apps.northbound import (
     switch_calls,
 )
 from ryu_apps.northbound.answers import etag
+from ryu_apps.northbound.audit import Trail
 from ryu_apps.northbound.context import Call, Context, Limits, Places
 from ryu_apps.northbound.metrics import Metrics
 from ryu_apps.northbound.problems import (
@@ -151,16 +152,17 @@ class RestApp:
         """Answer one request; never raises, for eventlet would show the trace to the sender."""
         began = time.monotonic()
         request = webob.Request(environ)
-        path = "(none)"
+        path, values, trail = "(none)", {}, Trail()
         body.answer_at_once(environ)
         try:
             route, values = self._route(request)
             path = route.path
-            caller = self._caller(route, request)
-            response = route.handler(Call(request, values, caller, self._context))
+            caller = self._caller(route, request, trail)
+            response = route.handler(Call(request, values, caller, self._context, trail))
         except Exception as error:  # noqa: BLE001 - the last place to turn it into an answer
             response = _answer_to(error, request)
         seconds = time.monotonic() - began
+        trail.end(request, path, values, response)
         self.metrics.answered(request.method, path, response.status_int, seconds)
         refused = response.status_int >= HTTPStatus.BAD_REQUEST
         say(
@@ -194,10 +196,10 @@ class RestApp:
             HTTPStatus.METHOD_NOT_ALLOWED, f"allowed here: {allowed}", headers={"Allow": allowed}
         )
 
-    def _caller(self, route: Route, request: webob.Request) -> Caller | None:
+    def _caller(self, route: Route, request: webob.Request, trail: Trail) -> Caller | None:
         if route.roles is None:
             return None
-        caller = self._authenticate(request)
+        caller = trail.caller = self._authenticate(request)
         if caller.role not in route.roles:
             needed = " or ".join(sorted(route.roles))
             raise Problem(

@@ -33,7 +33,7 @@ def report_of_agent(call: Call) -> webob.Response:
     data = body.read(environ, max_bytes=_MAX_REPORT, seconds=seconds)
     patch = status.read_agent_report(jsontext.parse(data))
     _require_bound(call, dpid, droplet_id)
-    revision = call.context.registry.patch_status(droplet_id, patch)
+    revision = _patch(call, droplet_id, patch)
     return json_answer(jsontext.encode({"revision": revision}))
 
 
@@ -72,11 +72,19 @@ def announce(call: Call) -> webob.Response:
     seconds = call.context.limits.body_seconds
     data = body.read(environ, max_bytes=_MAX_MAINTENANCE, seconds=seconds)
     patch = status.read_maintenance(jsontext.parse(data))
-    call.context.registry.patch_status(droplet_id, patch)
+    _patch(call, droplet_id, patch)
     return no_content()
 
 
 def call_off(call: Call) -> webob.Response:
     """DELETE /v1/droplets/{droplet_id}/maintenance: no event is announced any more."""
-    call.context.registry.patch_status(known_id(call), status.NO_MAINTENANCE)
+    _patch(call, known_id(call), status.NO_MAINTENANCE)
     return no_content()
+
+
+def _patch(call: Call, droplet_id: int, patch: status.Patch) -> int:
+    registry = call.context.registry
+    call.trail.look(registry, droplet_id)
+    latest = registry.patch_status(droplet_id, patch)
+    call.trail.status(latest, patch)
+    return latest

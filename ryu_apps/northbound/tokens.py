@@ -12,7 +12,7 @@ import re
 import secrets
 import stat
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
@@ -46,6 +46,8 @@ class Caller:
 
     role: Role
     dpid: int | None = None
+    line: int = field(default=0, compare=False)
+    """Of the token in `tokens_file`: its name in the audit log."""
 
     def may_see(self, dpid: int) -> bool:
         """Whether the switch with this dpid is theirs to see."""
@@ -136,14 +138,14 @@ def _read(path: Path) -> tuple[tuple[int, ...], list[tuple[bytes, Caller]]]:
     if stat.S_IMODE(status.st_mode) & 0o007:
         raise TokensRefused(f"tokens_file {path}: is open to every user; chmod 600 it")
     callers = [
-        _parse(line.split(), f"tokens_file {path} line {number}")
+        _parse(line.split(), number, f"tokens_file {path} line {number}")
         for number, line in enumerate(text.splitlines(), 1)
         if line.strip() and not line.lstrip().startswith("#")
     ]
     return _stamp(status), callers
 
 
-def _parse(words: list[str], where: str) -> tuple[bytes, Caller]:
+def _parse(words: list[str], number: int, where: str) -> tuple[bytes, Caller]:
     if len(words) not in (2, 3):
         raise TokensRefused(f"{where}: a line is ROLE TOKEN [DPID]")
     role, token, *dpid = words
@@ -153,7 +155,7 @@ def _parse(words: list[str], where: str) -> tuple[bytes, Caller]:
     if not _TOKEN.fullmatch(token):
         raise TokensRefused(f"{where}: a token has 16 to 512 letters, digits or -._~+/=")
     if not dpid:
-        return _digest(token), Caller(Role(role))
+        return _digest(token), Caller(Role(role), line=number)
     if role != Role.SERVER or not _DPID.fullmatch(dpid[0]):
         raise TokensRefused(f"{where}: a DPID is 16 hex digits, and for the role server only")
-    return _digest(token), Caller(Role(role), int(dpid[0], 16))
+    return _digest(token), Caller(Role(role), int(dpid[0], 16), number)

@@ -232,7 +232,8 @@ def break_tokens(said: Said) -> None:
     for bad in (f"{said.tokens[0]} admin", f"{mark} admin", f"admin {mark}!", f"admin {mark} 7"):
         said.tokens_file.write_text(f"{bad}\n")
         assert said.call("GET", "/v1/switches")[0] == 200
-    assert said.logs().count("the tokens read before stay in force") == 4
+    words = "the tokens read before stay in force"
+    wait_for(lambda: said.logs().count(words) == 4, "a line for each")
     said.tokens_file.write_text(good)
 
 

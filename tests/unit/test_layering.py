@@ -31,7 +31,7 @@ MAY_USE = {
     "northbound": {"registry", "store", "binding", "events"},
     "southbound": {"openflow", "pipeline", "binding", "events"},
     # store: a registry is checked and restored where it is, with no controller to ask.
-    "dropletctl": {"openflow", "pipeline", "registry", "settings", "store"},
+    "dropletctl": {"openflow", "pipeline", "registry", "settings", "store", "events"},
     "metadata_controller": {
         *("openflow", "pipeline", "registry", "binding"),
         *("store", "settings", "northbound", "southbound", "events"),

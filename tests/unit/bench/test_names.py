@@ -19,9 +19,9 @@ SOURCES = sorted((ROOT / "bench").glob("*.py"))
 def imported(source: Path) -> Iterator[tuple[str, str]]:
     """Module and name of each `from module import name` of ours, at whatever depth."""
     for node in ast.walk(ast.parse(source.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            if node.module.split(".")[0] in OURS:
-                yield from ((node.module, alias.name) for alias in node.names)
+        module = node.module if isinstance(node, ast.ImportFrom) else None
+        if module and module.split(".")[0] in OURS:
+            yield from ((module, alias.name) for alias in node.names)
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
