@@ -18,8 +18,13 @@ BRIDGE ?= br0
 MINUTES ?= 30
 # How often `make soak` kills the controller in the middle of registrations.
 KILLS ?= 1000
+# How many tests run side by side; most of their time they wait for processes, not for a core.
+WORKERS ?= 4
 # Where `make test` leaves pytest's exit status, instead of failing by one of make's own.
 STATUS_FILE ?=
+
+# A file's tests stay together: they share what is made once for the file.
+SIDE_BY_SIDE := --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 RYU_WHEEL := .build/wheels/ryu-4.34+ovsmetadata.1-py3-none-any.whl
 
@@ -34,7 +39,7 @@ demo: need-root venv network-packages $(if $(filter 1,$(FLEET)),fleet-packages) 
 
 test: venv network-packages fleet-packages browser-packages promtool client-image host-image deb ## every test (root; an ordinary user's run leaves out the system tests)
 	@status=0
-	.venv/bin/python -m pytest || status=$$?
+	.venv/bin/python -m pytest $(SIDE_BY_SIDE) || status=$$?
 	if [[ -n "$(STATUS_FILE)" ]]; then echo $$status >"$(STATUS_FILE)"; exit 0; fi
 	exit $$status
 
@@ -47,7 +52,7 @@ test-vm: need-root venv network-packages ## a Debian boots as a virtual machine,
 	exec .venv/bin/python -m pytest tests/clients/vm_boot.py
 
 check: venv network-packages promtool ## the tests that take under a minute and need no root, and the style
-	@exec .venv/bin/python -m pytest -m "not root and not slow"
+	@exec .venv/bin/python -m pytest $(SIDE_BY_SIDE) -m "not root and not slow"
 
 bench: need-root venv network-packages bench-packages ## measured beside named peers, and docs/benchmarks.md anew (root); under 15 minutes
 	@exec .venv/bin/python -m bench

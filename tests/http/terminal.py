@@ -63,7 +63,10 @@ class Terminal:
 
     def wait_for(self, words):
         """Wait until `words` are in the picture, and return it."""
-        return wait_until(lambda: self._shows(words), f"{words!r}: {self.raw[-3000:]!r}")
+        try:
+            return wait_until(lambda: self._shows(words), repr(words))
+        except AssertionError as error:
+            raise AssertionError(f"{error}, but: {self.raw[-3000:]!r}") from None
 
     def _shows(self, words):
         if self.raw.count("\x1b[H") < 2:
