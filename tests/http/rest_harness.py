@@ -16,7 +16,7 @@ OTHER = 0x00CD
 OTHER_TEXT = f"{OTHER:016x}"
 JSON = {"Content-Type": "application/json"}
 NDJSON = {"Content-Type": "application/x-ndjson"}
-PATIENCE = 30
+PATIENCE = 60
 """Seconds after which a test gives up waiting; never a measure of speed."""
 
 

@@ -15,6 +15,11 @@ from tests.http.rest_harness import PATIENCE, wait_until
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]|\x1b[=>]|\x07")
 
 
+def _inherited():
+    """The environment without the size of another terminal, which readline leaves there."""
+    return {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+
+
 class Terminal:
     """A running command; `text` is all that it wrote, `screen` what was painted last."""
 
@@ -27,7 +32,7 @@ class Terminal:
             stdout=theirs,
             stderr=theirs,
             start_new_session=True,
-            env={**os.environ, "TERM": "xterm", **(env or {})},
+            env={**_inherited(), "TERM": "xterm", **(env or {})},
         )
         os.close(theirs)
         self.raw = ""

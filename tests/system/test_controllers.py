@@ -180,7 +180,8 @@ def id_of(site: Site, droplet: Droplet) -> str:
 def test_a_leader_that_is_killed_is_followed_and_nobody_notices(site):
     first = site.leader()
     second = {"one": "other", "other": "one"}[first]
-    assert site.roles() == {first: "master", second: "slave"}
+    roles = {first: "master", second: "slave"}
+    wait_for(lambda: site.roles() == roles, "one to lead and one to stand by", 30, site.diagnosis)
     droplet = site.droplet("tapk1")
     site.register(droplet, 501, at=second)
     assert id_of(site, droplet) == "501"
