@@ -369,7 +369,7 @@ def _deliver(
     return _start(finish(response), start_response)
 
 
-_UNPLAIN = tuple(
+_UNPLAIN = frozenset(
     f"HTTP_{name.upper().replace('-', '_')}"
     for name in (*FORWARDING_HEADERS, *TOKEN_HEADERS, "transfer-encoding", "if-none-match")
 )
@@ -384,7 +384,7 @@ def _is_plain(environ: Environ) -> bool:
         environ["REQUEST_METHOD"] == "GET"
         and not environ.get("QUERY_STRING")
         and is_host(environ.get("HTTP_HOST") or "")
-        and not any(map(environ.__contains__, _UNPLAIN))
+        and _UNPLAIN.isdisjoint(environ)
     )
 
 

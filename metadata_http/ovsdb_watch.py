@@ -48,6 +48,9 @@ _SEARCH_EVERY = 1.0
 # How long a droplet waits for a server that is slow to answer, and how often one has to.
 _LOOK_PATIENCE = 0.05
 _LOOK_PAUSE = 1.0
+# Seconds for which a look has read everything: while there is one every few milliseconds, a thread
+# that waits for the same answers would wake with each only to find nothing.
+_LOOKED = 0.05
 _MONITOR_ID = "monitor"
 NOTHING = Sight(MappingProxyType({}), float("-inf"))
 """No port is where it was."""
@@ -101,6 +104,7 @@ class OvsdbWatch(threading.Thread):
         self._absence = Absence()
         self._connection: Connection | None = None
         self._turn = threading.Lock()  # whose turn it is with the connection
+        self._looked = float("-inf")  # when a look last read from it
         if self._required:
             publish(NOTHING)
 
@@ -136,6 +140,7 @@ class OvsdbWatch(threading.Thread):
                 self._bridge, self._connection = None, None
                 connection.abort()
                 return
+            self._looked = now
             if not self._is_fresh(now):
                 self._show(slow=True)
 
@@ -174,7 +179,10 @@ class OvsdbWatch(threading.Thread):
             connection.send(_call("monitor_cond", _MONITOR_ID, ["Open_vSwitch", None, requests]))
             self._connection = connection
             while not self._stopping.is_set():
-                connection.wait(self._echoes.due_in(self._clock()))
+                if self._clock() < self._looked + _LOOKED:
+                    self._stopping.wait(_LOOKED)
+                else:
+                    connection.wait(self._echoes.due_in(self._clock()))
                 with self._turn:
                     if self._echoes.due_in(self._clock()) <= 0.0:
                         self._ask(connection)

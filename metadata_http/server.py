@@ -24,6 +24,7 @@ from metadata_http import bodies, events
 from metadata_http.app import ANSWERED_LATER, LATER
 from metadata_http.settings import Address, Settings
 from metadata_http.supervision import Manager, Pulse
+from metadata_http.turns import Body, Turns
 from ovs_metadata_logs import say
 
 log = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ _PR_SET_PDEATHSIG = 1  # prctl(2)
 _DEFER = 5  # seconds
 _USER_TIMEOUT = 30_000  # milliseconds
 _KEEPALIVE = 60  # seconds
+_INPUT = "wsgi.input"
 _SERVER = ("Server", "metadata")  # without one granian names itself
 
 
@@ -116,20 +118,29 @@ class _Exchange:
         self._protocol.response_bytes(status, [*headers, _SERVER], body)
 
 
-def _gateway(callback: Callable, scope_opts: Any, access_log_format: Any) -> Callable:
+def _gateway(turns: Turns) -> Callable[[Callable, Any, Any], Callable]:
     """In place of granian's own, which ties each answer to the thread that was called.
 
     It also copies the process's environment into that of each request.
     """
 
-    def run(protocol: Any, environ: dict[str, Any]) -> None:
-        exchange = _Exchange(protocol)
-        environ[LATER] = exchange.answer
-        body = callback(environ, exchange.start)
-        if body is not ANSWERED_LATER:
-            exchange.answer(exchange.status, exchange.headers, b"".join(body))
+    def wrapped(callback: Callable, scope_opts: Any, access_log_format: Any) -> Callable:
+        def run(protocol: Any, environ: dict[str, Any]) -> None:
+            exchange = _Exchange(protocol)
+            environ[LATER] = exchange.answer
+            # Until a call returns its body is in nobody else's hands, nor is what follows it.
+            has_body = "CONTENT_LENGTH" in environ or "HTTP_TRANSFER_ENCODING" in environ
+            if has_body:
+                environ[_INPUT] = Body(environ[_INPUT].read, turns)
+            body = callback(environ, exchange.start)
+            if body is not ANSWERED_LATER:
+                exchange.answer(exchange.status, exchange.headers, b"".join(body))
+            if not has_body:
+                turns.rest()
 
-    return run
+        return run
+
+    return wrapped
 
 
 def serve(
@@ -159,7 +170,7 @@ def serve(
         port=port,
         interface=Interfaces.WSGI,
         workers=settings.workers,
-        # Reading a body takes a thread; those that answer must be left.
+        # Reading a body takes a thread; those that answer must be left. All others rest.
         blocking_threads=settings.threads + bodies.AT_ONCE,
         http="1",
         websockets=False,
@@ -175,7 +186,11 @@ def serve(
         log_level=settings.log_level,
         log_dictconfig={"loggers": {"_granian": {"handlers": [], "propagate": True}}},
     )
-    parent = os.getpid()
+    parent, turns = os.getpid(), Turns(settings.threads)
+
+    def stop_soon() -> None:
+        turns.end()
+        stopping()
 
     def worker(number: int, name: str | None, load: Callable, *arguments: Any) -> None:
         def started() -> Callable:
@@ -184,8 +199,8 @@ def serve(
             return callback
 
         _begin_worker(parent)
-        _on_signal(stopping)
-        mp._wsgi_call_wrap = _gateway
+        _on_signal(stop_soon)
+        mp._wsgi_call_wrap = _gateway(turns)
         try:
             MPServer._spawn_wsgi_worker(number, name, started, *arguments)
         except OSError as fault:

@@ -148,11 +148,11 @@ OPTIONS = (
     ),
     cfg.IntOpt(
         "threads",
-        default=4,
+        default=1,
         min=1,
-        help="Threads that answer in each process, started as they are needed. Answers come from "
-        "memory and never block, so one would do; the others are for a blocked log. Reading the "
-        "reports of droplets takes up to 16 more.",
+        help="Threads that answer in each process. Answers come from memory and never block, and "
+        "one thread at a time has the interpreter, so more answer later, not sooner. Reading the "
+        "reports of droplets takes up to 16 more, which rest meanwhile.",
     ),
     cfg.Opt(
         "formats",
