@@ -9,6 +9,7 @@ A changed line needs no fsync: what survives a killed process is enough, for aft
 switch has no flows until a controller is heard again.
 """
 
+import ctypes
 import fcntl
 import json
 import logging
@@ -16,10 +17,12 @@ import os
 import stat
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import chain
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from metadata_http import events
 from metadata_http.boot import boot_id
@@ -30,6 +33,7 @@ from ovs_metadata_logs import say
 log = logging.getLogger(__name__)
 
 _SLOT_PAUSE = 0.02
+_CHUNK = 1 << 16  # bytes written at a time of a whole view
 # 2: with the droplets' metadata options. A file without them would have droplets served that are
 # not to be, for the controller tells only what changed since.
 _VERSION = 2
@@ -50,15 +54,16 @@ class Journal:
     def load(self, dpid: str, now: float) -> tuple[View | None, Lease]:
         """The view as last written, and how long it may be served; (None, over) without one."""
         try:
-            lines = self.path.read_bytes().split(b"\n")[:-1]  # a line cut short was not acted on
             mode = stat.S_IMODE(self.path.stat().st_mode)
         except FileNotFoundError:
             return None, Lease()
         if mode & 0o077:
             say(log, events.SNAPSHOT_OPEN, file=self.path, mode=mode)
+        confirmed: list[dict[str, Any]] = []  # the last one alone
         try:
-            header, *told = [json.loads(line) for line in lines]
-            following = advance(Following(), told, now)
+            with self.path.open("rb") as file, _memory_given_back():
+                header, told = _read(file)
+                following = advance(Following(), _without_confirmed(told, confirmed), now)
         except ValueError as fault:
             say(log, events.SNAPSHOT_UNUSABLE, file=self.path, reason=fault)
             return None, Lease()
@@ -70,7 +75,6 @@ class Journal:
         if not isinstance(header, dict) or header.get("version") != _VERSION:
             say(log, events.SNAPSHOT_OTHER_VERSION, file=self.path)
             return None, Lease()
-        confirmed = [event for event in told if event["event"] == "confirmed"]
         if not confirmed or header != _header():
             return view, Lease()
         until, at = confirmed[-1]["until"], confirmed[-1].get("at", "-inf")
@@ -78,19 +82,21 @@ class Journal:
 
     def rewrite(self, view: View, lease: Lease) -> None:
         """Replace the file by `view` alone: whole or not at all, also over a power cut."""
-        told = [_header(), *snapshot(view), _confirmed(lease)]
+        told = chain([_header()], snapshot(view), [_confirmed(lease)])
         temporary = self.path.with_name(f"{self.path.name}.new")
         temporary.unlink(missing_ok=True)
         file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
         try:
-            _write(file, b"".join(_line(event) for event in told))
+            with _memory_given_back(), os.fdopen(file, "wb", _CHUNK, closefd=False) as buffer:
+                for event in told:
+                    buffer.write(_line(event))
             os.fsync(file)
             os.rename(temporary, self.path)
         except OSError:
             os.close(file)
             raise
         self._close()
-        self._file, self._lines, self._limit = file, 0, 2 * len(told) + 256
+        self._file, self._lines, self._limit = file, 0, 2 * len(view.ports) + 256
         _sync_folder(self.path.parent)
 
     def append(self, lines: Iterable[bytes], view: View, lease: Lease) -> None:
@@ -165,6 +171,34 @@ def _confirmed(lease: Lease) -> dict[str, Any]:
 
 def _line(event: dict[str, Any]) -> bytes:
     return json.dumps(event, separators=(",", ":")).encode("ascii") + b"\n"
+
+
+def _read(file: IO[bytes]) -> tuple[Any, Iterator[Any]]:
+    """Header and events, each parsed when it is asked for. Raises ValueError, and they do."""
+    # A line cut short was not acted on.
+    parsed = (json.loads(line) for line in file if line.endswith(b"\n"))
+    header = next(parsed, None)
+    if header is None:
+        raise ValueError("it is empty")
+    return header, parsed
+
+
+def _without_confirmed(told: Iterable[Any], last: list[dict[str, Any]]) -> Iterator[Any]:
+    """The rest of the events; of those that confirm, the last is left in `last`."""
+    for event in told:
+        if isinstance(event, dict) and event.get("event") == "confirmed":
+            last[:] = [event]
+        else:
+            yield event
+
+
+@contextmanager
+def _memory_given_back() -> Iterator[None]:
+    """What was taken for a whole view in passing is not kept for the next time, hours from now."""
+    try:
+        yield
+    finally:
+        ctypes.CDLL(None).malloc_trim(0)  # malloc_trim(3)
 
 
 def _write(file: int, data: bytes) -> None:

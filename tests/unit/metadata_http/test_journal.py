@@ -44,7 +44,7 @@ def journal(tmp_path):
 
 def loaded(journal, dpid=DPID):
     view, lease = Journal(journal.path).load(dpid, 0.0)
-    return (None if view is None else snapshot(view)), lease
+    return (None if view is None else list(snapshot(view))), lease
 
 
 def test_nothing_there(journal):
@@ -54,7 +54,7 @@ def test_nothing_there(journal):
 def test_a_full_view(journal):
     whole = view(port_line(1))
     journal.rewrite(whole, LEASE)
-    assert loaded(journal) == (snapshot(whole), LEASE)
+    assert loaded(journal) == (list(snapshot(whole)), LEASE)
 
 
 def test_only_its_owner_may_read_it(journal):
@@ -77,7 +77,7 @@ def test_changes_are_there_before_anything_is_confirmed(journal):
     journal.rewrite(view(), LEASE)
     changed = view(port_line(2))
     journal.append([port_line(2)], changed, LEASE)
-    assert loaded(journal) == (snapshot(changed), LEASE)
+    assert loaded(journal) == (list(snapshot(changed)), LEASE)
 
 
 def test_the_last_confirmation_counts(journal):
@@ -92,7 +92,7 @@ def test_a_line_cut_short_was_never_acknowledged(journal):
     journal.rewrite(view(), LEASE)
     journal.append([port_line(2)], view(port_line(2)), LEASE)
     journal.path.write_bytes(journal.path.read_bytes()[:-20])
-    assert loaded(journal) == (snapshot(view()), LEASE)
+    assert loaded(journal) == (list(snapshot(view())), LEASE)
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"{}\n", b"nonsense\n", b"[]\n[]\n", b"\xff\n"])
@@ -111,7 +111,7 @@ def test_after_a_reboot_the_view_is_no_longer_certain(journal):
     text = journal.path.read_text()
     boot_id = json.loads(text.splitlines()[0])["boot_id"]
     journal.path.write_text(text.replace(boot_id, "another boot"))
-    assert loaded(journal) == (snapshot(view()), Lease())
+    assert loaded(journal) == (list(snapshot(view())), Lease())
 
 
 def test_the_file_stays_bounded(journal):
@@ -120,7 +120,7 @@ def test_the_file_stays_bounded(journal):
     for n in range(5000):
         journal.confirm(whole, Lease(float(n)))
     assert len(journal.path.read_bytes().splitlines()) < 600
-    assert loaded(journal) == (snapshot(whole), Lease(4999.0))
+    assert loaded(journal) == (list(snapshot(whole)), Lease(4999.0))
 
 
 def test_a_write_that_failed_is_followed_by_a_whole_one(journal, tmp_path):
@@ -132,7 +132,7 @@ def test_a_write_that_failed_is_followed_by_a_whole_one(journal, tmp_path):
         journal.append([port_line(2)], view(port_line(2)), LEASE)
     changed = view(port_line(3, droplet_id=8))
     journal.append([port_line(3, droplet_id=8)], changed, LEASE)
-    assert loaded(journal) == (snapshot(changed), LEASE)
+    assert loaded(journal) == (list(snapshot(changed)), LEASE)
 
 
 def test_discard_leaves_nothing_to_load(journal):

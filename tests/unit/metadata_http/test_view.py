@@ -179,7 +179,7 @@ def test_snapshot_rebuilds_the_view():
         put(10, ofport=1, address=None, droplet_id=None, name="uplink", binding=None),
     ).view
     rebuilt = follow(*snapshot(view)).view
-    assert snapshot(rebuilt) == snapshot(view)
+    assert list(snapshot(rebuilt)) == list(snapshot(view))
     for ofport, port in view.ports.items():
         droplet = rebuilt.ports[ofport].droplet
         assert droplet is port.droplet is None or droplet.same_as(port.droplet)
