@@ -6,7 +6,6 @@ import socket
 import struct
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ OTHER = "127.1.2.91"
 ID = "/metadata/v1/id"
 BURST = 50
 MOST = 20
+REQUESTS = 300
 HALF_A_HEAD = f"GET {ID} HTTP/1.1\r\nHost: m\r\nX".encode()
 
 
@@ -208,33 +208,33 @@ def test_a_new_document_of_the_same_droplet_ends_nothing(server, controller):
 
 @pytest.mark.slow
 def test_one_droplet_at_full_blast_leaves_the_others_their_time(tmp_path):
-    """In one run with the limits and without: what another waits in the middle of its waits.
+    """Told in answers: how many the server gives between two of another droplet's, which asks.
 
-    On a busy machine with two processors it was 1.0 times the quiet one's with the limits and 18
-    times without. The 99th percentile is looked at through the datapath, in tests/system.
+    Beyond its burst a droplet gets one 429 a connection, and each has to be made; without limits
+    fifty answers come for one packet. What is waited in time is looked at in tests/system.
     """
-    with_limits = waited(tmp_path / "with")
+    with_limits = in_between(tmp_path / "with")
     none = {"rate_limit": 0, "max_connections_per_droplet": 16000}
-    without = waited(tmp_path / "without", **none)
-    assert with_limits["blast"] < 6 * with_limits["quiet"], (with_limits, without)
-    assert without["blast"] > 2 * with_limits["blast"], (with_limits, without)
+    without = in_between(tmp_path / "without", **none)
+    assert without > 3 * with_limits, (with_limits, without)
 
 
-def waited(folder, **options):
-    """The median of seconds OTHER waits, while it is quiet and during a blast."""
+def in_between(folder, **options):
+    """How many answers a droplet at full blast gets for each of OTHER's."""
     folder.mkdir()
     droplets = (port(602, DROPLET, 7), port(603, OTHER, 8))
     with serving(folder, *droplets, **options) as server:
-        found = {"quiet": middle(server)}
         script = Path(__file__).with_name("blast.py")
         command = [sys.executable, str(script), "127.0.0.1", str(server.port), DROPLET, "100"]
         with subprocess.Popen(command) as blast:
             try:
                 wait_until(lambda: answers(server) > 1500, "the blast to have spent its burst")
-                found["blast"] = middle(server)
+                before = answers(server)
+                for _ in range(REQUESTS):
+                    assert server.get(ID, OTHER)[0] == 200
+                return (answers(server) - before) / REQUESTS - 1
             finally:
                 blast.kill()
-    return found
 
 
 def answers(server):
@@ -243,13 +243,3 @@ def answers(server):
         r"^metadata_http_answers_total\{.*\} (\S+)$", server.admin("/metrics")[1], re.M
     )
     return sum(map(float, found))
-
-
-def middle(server, times=300):
-    took = []
-    for _ in range(times):
-        begin = time.perf_counter()
-        assert server.get(ID, OTHER)[0] == 200
-        took.append(time.perf_counter() - begin)
-    took.sort()
-    return took[times // 2]
