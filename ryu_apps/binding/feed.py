@@ -64,6 +64,10 @@ class PortFeed:
         """All ports in the order of their ofports."""
         return [view for _, (_, view) in sorted(self._entries.items()) if view is not None]
 
+    def views(self) -> list[PortView]:
+        """All ports as of now, in no order."""
+        return [view for _, view in self._entries.values() if view is not None]
+
     def changes_since(self, revision: int) -> list[Change] | None:
         """What changed after `revision`, oldest first; None where the feed cannot know.
 

@@ -8,7 +8,6 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ryu_apps.binding.feed import PortFeed
 from ryu_apps.binding.views import PortState, PortView, SwitchState, SwitchView
 from ryu_apps.registry.claims import Claim
 
@@ -49,25 +48,21 @@ Sightings = Mapping[str, Sequence[Sighting]]
 _BEST_FIRST = tuple(Standing)
 
 
-def served(feeds: Iterable[PortFeed]) -> set[int]:
-    """The droplets that are served on any of these switches."""
+def served(views: Iterable[PortView]) -> set[int]:
+    """The droplets that are served on any of these ports."""
     return {
         view.droplet_id
-        for feed in feeds
-        for view in feed.ports()
+        for view in views
         if view.state is PortState.SERVING and view.droplet_id is not None
     }
 
 
-def sightings(
-    switches: Iterable[tuple[SwitchView, PortFeed]], names: Container[str]
-) -> dict[str, list[Sighting]]:
-    """Where the ports of these names are."""
+def sightings(ports: Iterable[Sighting], names: Container[str]) -> dict[str, list[Sighting]]:
+    """Where the ports of these names are, among all that there are."""
     found: dict[str, list[Sighting]] = {}
-    for switch, feed in switches:
-        for view in feed.ports():
-            if view.name in names:
-                found.setdefault(view.name, []).append((switch, view))
+    for switch, view in ports:
+        if view.name in names:
+            found.setdefault(view.name, []).append((switch, view))
     return found
 
 

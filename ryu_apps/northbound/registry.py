@@ -13,7 +13,7 @@ place of our own commits, and a write is acknowledged when its news have come.
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby, islice
@@ -298,17 +298,32 @@ class Registry:
                 self._tell(self.claims.replace({droplet_id: self._dated(droplet_id, latest)}))
 
     def _hear(self, news: News) -> None:
-        """Bring the index to where the store's news are, and tell of it."""
+        """Bring the index to where the store's news are, and tell of it.
+
+        News may be of everything there is, as after a compaction: in turns with others, who see the
+        index as it was until it is as it shall be.
+        """
         if self.leadership is not None:
             self.leadership.hear(news)
         if news.whole:
             self.count = news.count
-            self._tell(self.claims.become(news.claims))
+            found = in_turns(self.claims.changes(news.claims))
+            self._tell(self._replace(dict(change for change in found if change is not None)))
             return
         self.count += news.count
-        touched = self.claims.replace(news.claims)
-        dated = {each: self._dated(each, latest) for each, latest in news.latest.items()}
-        self._tell(touched | self.claims.replace(dated))
+        touched = self._replace(news.claims)
+        dated = {
+            droplet_id: self._dated(droplet_id, latest)
+            for droplet_id, latest in in_turns(news.latest.items())
+        }
+        self._tell(touched | self._replace(dated))
+
+    def _replace(self, claims: Mapping[int, Sequence[Claim]]) -> frozenset[str]:
+        """As `ClaimsDirectory.replace`, prepared in turns with others."""
+        replacement = self.claims.replacement(claims.keys())
+        for droplet_id, wanted in in_turns(claims.items()):
+            replacement.add(droplet_id, wanted)
+        return replacement.take_effect()
 
     def _dated(self, droplet_id: int, latest: int) -> list[Claim]:
         """The droplet's claims as of this revision of its record."""

@@ -31,6 +31,10 @@ class Claim(NamedTuple):
     hop_limit: int | None = None
 
 
+Change = tuple[int, Sequence[Claim]] | None
+"""A droplet and all that it shall claim."""
+
+
 class ClaimsDirectory:
     """All claims by port name. Truthy even when empty."""
 
@@ -48,8 +52,8 @@ class ClaimsDirectory:
         return _tuple(self._names.get(droplet_id, ()))
 
     def droplet_ids(self) -> list[int]:
-        """The droplets that claim any port, in id order."""
-        return sorted(self._names)
+        """The droplets that claim any port, in no order."""
+        return list(self._names)
 
     def all(self) -> Iterator[Claim]:
         """Every claim, in no order. The directory must not change meanwhile."""
@@ -73,14 +77,18 @@ class ClaimsDirectory:
             replacement.add(droplet_id, claims)
         return replacement.take_effect()
 
-    def become(self, claims: Mapping[int, Sequence[Claim]]) -> frozenset[str]:
-        """Make the given claims all there are; the port names whose claim may have changed."""
-        changes: dict[int, Sequence[Claim]] = dict.fromkeys(self._names.keys() - claims.keys(), ())
+    def changes(self, claims: Mapping[int, Sequence[Claim]]) -> Iterator[Change]:
+        """What would have to be replaced for the given claims to be all there are.
+
+        An item for each droplet that is there, and for each that shall be; None where nothing
+        changes: so whoever takes them may pause between any two. The directory must not change
+        meanwhile.
+        """
+        for droplet_id in self._names:
+            yield None if droplet_id in claims else (droplet_id, ())
         for droplet_id, wanted in claims.items():
             held = {self.get(name) for name in self.names_of(droplet_id)}
-            if held != set(wanted):
-                changes[droplet_id] = wanted
-        return self.replace(changes)
+            yield None if held == set(wanted) else (droplet_id, wanted)
 
     def replacement(self, droplet_ids: Collection[int]) -> "Replacement":
         """Begin to `replace` the claims of all these droplets, too many to do it in one go.

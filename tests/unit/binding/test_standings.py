@@ -25,7 +25,8 @@ def switch(dpid, *views, state=SwitchState.IN_SYNC, reason=None):
 
 
 def judged(*switches, claims=(CLAIM,)):
-    return standing(claims, sightings(switches, {claim.port_name for claim in claims}))
+    ports = [(view, port) for view, feed in switches for port in feed.views()]
+    return standing(claims, sightings(ports, {claim.port_name for claim in claims}))
 
 
 @pytest.mark.parametrize(
@@ -82,4 +83,4 @@ def test_a_droplet_without_a_claim_is_absent():
 
 def test_the_served_are_those_on_ports_that_serve():
     feeds = [switch(HERE, SERVED)[1], switch(THERE, BROKEN._replace(droplet_id=8))[1]]
-    assert served(feeds) == {7}
+    assert served(view for feed in feeds for view in feed.views()) == {7}
