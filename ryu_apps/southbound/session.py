@@ -26,6 +26,7 @@ from ryu_apps.binding.transaction import Transaction
 from ryu_apps.binding.views import PortState, SwitchState
 from ryu_apps.pipeline.layout import CookieMark
 from ryu_apps.southbound import encode, meters
+from ryu_apps.southbound.admission import ADMISSION
 from ryu_apps.southbound.counting import FlowQuestion, FlowReader
 from ryu_apps.southbound.forms import Codec
 from ryu_apps.southbound.inspecting import Inspector
@@ -150,7 +151,11 @@ class Session:
 
     def _run(self) -> None:
         try:
-            self._take_over()
+            if ADMISSION.is_full:
+                self.switch.reason = "others that connected before are being taken over"
+            with ADMISSION.place():
+                self._require_open()
+                self._take_over()
             while True:
                 self._flush_out()
                 self._handle(self._next())
