@@ -6,10 +6,11 @@ ended.
 
 BUDGETS = {
     "http_servers": 240,
-    "one_port": 90,
+    "one_port": 65,
     "own_share": 60,
     "connect": 90,
     "fleet": 150,
-    "start_up": 45,
-    "registry": 210,
+    "start_up": 25,
+    "registry": 150,
+    "region": 110,
 }

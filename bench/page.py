@@ -1,4 +1,5 @@
-"""docs/benchmarks.md and its plots, from what is kept of the benches and what is written by hand.
+"""docs/benchmarks.md with its plots and docs/scale.md, from what is kept of the benches and what is
+written by hand.
 
 Pure but for reading and writing files. `docs/benchmarks/NAME.in.md` is put below the tables of the
 bench NAME; every other `docs/benchmarks/*.in.md` follows at the end, in the order of their names.
@@ -7,7 +8,7 @@ bench NAME; every other `docs/benchmarks/*.in.md` follows at the end, in the ord
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench import plots
+from bench import plots, scale
 from bench.budgets import BUDGETS
 from bench.report import FOLDER, Report, number
 
@@ -29,7 +30,7 @@ time.
 def pages() -> dict[Path, str]:
     """All that is generated, by file."""
     reports = Report.load_all(BUDGETS)
-    files = {PAGE: _page(reports)}
+    files = {PAGE: _page(reports), **scale.pages()}
     for report in reports:
         if report.goals:
             files[FOLDER / f"{report.name}.svg"] = plots.goals(report.goals)

@@ -58,8 +58,8 @@ class StubSwitch:
         ports = [(n, port_name(dpid, n)) for n in range(1, droplets + 1)]
         self._ports = [port_description(*port) for port in (*ports, (META_OFPORT, "meta0"))]
 
-    async def run(self, port: int) -> None:
-        """Connect, answer, and connect anew."""
+    async def run(self, port: int, retry: float = _RETRY) -> None:
+        """Connect, answer, and connect anew, after so many seconds where nobody listens."""
         source = f"127.{1 + (self.dpid >> 16)}.{self.dpid >> 8 & 255}.{self.dpid & 255}"
         while True:
             try:
@@ -67,7 +67,7 @@ class StubSwitch:
                     "127.0.0.1", port, local_addr=(source, 0)
                 )
             except OSError:
-                await asyncio.sleep(_RETRY)
+                await asyncio.sleep(retry)
                 continue
             self._bundles.clear()
             self.connected = True
@@ -124,6 +124,9 @@ class StubSwitch:
         kind, _ = _KIND_AND_FLAGS.unpack_from(data, _HEADER.size)
         body = data[ofp.OFP_MULTIPART_REQUEST_SIZE :]
         match kind:
+            case ofp.OFPMP_DESC:
+                texts = (b"", b"", b"stub", b"", b"")
+                return _multipart(xid, kind, [struct.pack(ofp.OFP_DESC_PACK_STR, *texts)])
             case ofp.OFPMP_PORT_DESC:
                 return _multipart(xid, kind, self._ports)
             case ofp.OFPMP_FLOW:
