@@ -13,13 +13,13 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, ClassVar
 
 from ovs_metadata_logs import own as events
 from ovs_metadata_logs.event import Event
-from ovs_metadata_logs.fields import Plain, spelled
+from ovs_metadata_logs.fields import FIELDS, Plain, spelled
 from ovs_metadata_logs.lines import Line, as_json, as_text
 from ovs_metadata_logs.outlet import Outlet, Sink
 from ovs_metadata_logs.repeats import Held, Repeats
@@ -41,8 +41,13 @@ def say(log: logging.Logger, event: Event, /, *, trace: Any = None, **fields: An
     A field that is None is left out. Raises KeyError for a field that there is none.
     """
     if log.isEnabledFor(event.level):
+        logs = Logs.of_process
+        # Asked first: whoever repeats itself often is to cost little.
+        more = None if logs is None else logs.passes(event, fields)
+        if logs is not None and more is None:
+            return
         told = spelled(fields)
-        extra = {"ovs_event": event, "ovs_fields": told}
+        extra = {"ovs_event": event, "ovs_fields": told, "ovs_more": more}
         sentence = _Sentence(event, told)
         log.log(event.level, "%s", sentence, exc_info=trace, extra=extra, stacklevel=2)
 
@@ -133,13 +138,13 @@ class Logs(logging.Handler):
         """Hand the record on as a line, unless it is one of too many; never waits, never raises."""
         event = getattr(record, "ovs_event", events.LIBRARY)
         fields = dict(getattr(record, "ovs_fields", {}))
-        if event is events.LIBRARY:
+        more = getattr(record, "ovs_more", None)
+        if more is None and event is events.LIBRARY:
             text = str(record.msg)
             # Of a trace the end tells what it is of.
-            key: tuple[str, ...] = (record.name, text[:100], text[100:][-100:])
-        else:
-            key = tuple(str(fields.get(name)) for name in event.key)
-        more = self._pass(event, key)
+            more = self._pass(event, (record.name, text[:100], text[100:][-100:]))
+        elif more is None:
+            more = self.passes(event, fields)
         if more is None:
             return
         message = _message(record)
@@ -176,6 +181,11 @@ class Logs(logging.Handler):
             outlet.put(level, text)
 
     # -- lines that are too many -----------------------------------------------------------------
+
+    def passes(self, event: Event, fields: Mapping[str, Any]) -> int | None:
+        """How many of the likes of an event were held back before it; None: so is it."""
+        key = (FIELDS[name].spell(fields[name]) if name in fields else None for name in event.key)
+        return self._pass(event, tuple(map(str, key)))
 
     def _pass(self, event: Event, key: tuple[str, ...]) -> int | None:
         """How many of its kind were held back before; None: it is held back itself."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 from sdnotify import SystemdNotifier
 
+from ovs_metadata_logs.lines import visible
 from ryu_apps.dropletctl import show
 from ryu_apps.dropletctl.connection import configured
 from ryu_apps.dropletctl.options import Failure, connection, controller, given, json_output
@@ -86,7 +87,7 @@ def _follow(interfaces: "Interfaces", bring_about: Callable[[], list[str]]) -> N
                 troubles, pause = [error.message], _TRY_AGAIN
         for trouble in troubles:
             if trouble not in told:
-                click.echo(trouble, err=True)
+                click.echo(visible(trouble), err=True)
         told = troubles
 
 

@@ -83,3 +83,12 @@ def test_no_field_is_called_what_every_line_has():
 def test_what_is_long_is_cut():
     assert len(as_text(line("m" * 100_000, {}, "t" * 100_000))) < 21_000
     assert MAX_TEXT < 4000
+
+
+def test_half_of_a_surrogate_pair_is_told_in_letters():
+    """As a file's name may have it; Hypothesis makes none."""
+    odd = line("a\udcffb", {"path": "\ud800", "port_names": ["\udc00"]}, "\udfff")
+    told = json.loads(as_json(odd))
+    json.dumps(told, ensure_ascii=False).encode("utf-8")
+    assert (told["message"], told["path"], told["trace"]) == ("a\\udcffb", "\\ud800", "\\udfff")
+    assert 'path="\\ud800"' in as_text(odd)
