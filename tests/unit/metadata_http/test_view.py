@@ -116,6 +116,7 @@ def test_two_ports_claiming_one_address_both_lose_it():
 def test_prepared_answers_live_as_long_as_the_binding_and_its_document():
     before = synced(put(10))
     droplet = before.view.ports[602].droplet
+    droplet.prepared["/"] = "an answer"
     same = follow(put(11), start=before)
     assert same.view.ports[602].droplet is droplet
     for changed in (
@@ -131,6 +132,7 @@ def test_prepared_answers_live_as_long_as_the_binding_and_its_document():
     ):
         after = follow(put(11, **changed), start=before)
         assert after.view.ports[602].droplet is not droplet, changed
+        assert not after.view.ports[602].droplet.prepared, changed
 
 
 def test_waiting_time_counts_from_the_first_sight_also_over_a_new_snapshot():
