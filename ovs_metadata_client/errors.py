@@ -118,7 +118,8 @@ class Misdirected(Refused):
 
 
 class Unavailable(Refused):
-    """503: the controller cannot do it now; nothing was done. Perhaps after `retry_after`."""
+    """503: the controller cannot do it now. Perhaps after `retry_after`. Nothing was acknowledged;
+    a write may have been done all the same, where the registry could not tell."""
 
 
 class StorageFull(Refused):

@@ -1,8 +1,8 @@
 """One call to a controller on urllib3: what is tried again, and what each failure is.
 
 Tried again, at most `retries` times: anything where nobody accepted the connection, since then
-nothing was sent; what broke off, if doing it twice does no more than once; and 503, which says
-that nothing was done. Waits are as long as the controller's Retry-After says, up to LONGEST_WAIT
+nothing was sent; what broke off or was answered 503, if doing it twice does no more than once: a
+registry that had no quorum for a moment may have done it all the same. Waits are as long as the controller's Retry-After says, up to LONGEST_WAIT
 (beyond it the refusal is raised at once), or grow from BACKOFF; all have some chance in them, so
 that clients who were refused together do not come back together.
 """
@@ -179,6 +179,7 @@ class Transport:
             total=self._retries,
             # Done the first time, a conditional call would be refused the second.
             read=False if conditional else None,
+            status=0 if conditional else None,
             redirect=False,
             # A batch too: repeated, it registers the same once more.
             allowed_methods=("GET", "PUT", "DELETE", "POST"),
@@ -212,12 +213,10 @@ def retry_after(answer: urllib3.BaseHTTPResponse) -> float | None:
 
 
 def _was_sent_before(answer: urllib3.BaseHTTPResponse) -> bool:
-    """Whether an earlier try broke off once it may have reached the controller."""
+    """Whether an earlier try may have been carried out: it broke off, or was answered 503."""
     history = answer.retries.history if answer.retries is not None else ()
     never_sent = (NewConnectionError, ConnectTimeoutError)
-    return any(
-        each.error is not None and not isinstance(each.error, never_sent) for each in history
-    )
+    return any(not isinstance(each.error, never_sent) for each in history)
 
 
 def _innermost(error: BaseException) -> BaseException:
