@@ -8,14 +8,14 @@ import webob
 
 from ryu_apps.northbound import body
 from ryu_apps.northbound.answers import document_revision, etag, json_answer, no_content
-from ryu_apps.northbound.context import Call, asked_text, whole_number
+from ryu_apps.northbound.context import Call, asked_text, flag, whole_number
 from ryu_apps.northbound.problems import Problem
 from ryu_apps.northbound.turns import in_turns
 from ryu_apps.registry import jsontext
 from ryu_apps.registry.batch import BatchReader
 from ryu_apps.registry.droplet import MAX_DROPLET_ID, read_droplet
 from ryu_apps.registry.faults import Fault, InvalidDocument
-from ryu_apps.store.interface import Entry, NoSuchDroplet, PageQuery, Precondition, Record
+from ryu_apps.store.interface import Entry, PageQuery, Precondition, Record
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
@@ -41,16 +41,29 @@ def put(call: Call) -> webob.Response:
 
 def get(call: Call) -> webob.Response:
     """GET /v1/droplets/{droplet_id}: what was registered."""
-    droplet_id = known_id(call)
-    record = call.context.registry.get(droplet_id)
+    droplet_id, registry = known_id(call), call.context.registry
+    certain = flag(call.parameters("certain"), "certain")
+    age = registry.age()  # Before: what is found is no older than the index was then.
+    found = registry.get_many([droplet_id], certain=certain)
+    headers = _doubt(found.stale, age)
+    record = found.get(droplet_id)
     if record is None:
-        raise NoSuchDroplet(droplet_id)
+        raise Problem(
+            HTTPStatus.NOT_FOUND, f"droplet {droplet_id} is not registered", headers=headers
+        )
     tag = etag(record.revision, record.status_revision)
     if _is_among(tag, call.request.headers.get("If-None-Match")):
         answer = webob.Response(status=304, headerlist=[("ETag", tag)])
         answer.headers["Cache-Control"] = "no-store"
-        return answer
-    return _droplet_answer(record, HTTPStatus.OK)
+    else:
+        answer = _droplet_answer(record, HTTPStatus.OK)
+    answer.headers.update(headers)
+    return answer
+
+
+def _doubt(stale: bool, age: float) -> dict[str, str]:
+    """The header of an answer that may lack what was written in the last `age` seconds."""
+    return {"Registry-Age": f"{age:.3f}"} if stale else {}
 
 
 def delete(call: Call) -> webob.Response:
@@ -73,10 +86,14 @@ def list_page(call: Call) -> webob.Response:
         text=asked_text(given),
         max_bytes=limits.page_bytes,
     )
+    age = call.context.registry.age()
     page = call.context.registry.page(query)
     following = str(page.records[-1].droplet_id) if page.more else "null"
     documents = b",".join(map(_shown, page.records))
-    return json_answer(b'{"droplets":[%b],"next":%b}' % (documents, following.encode()))
+    return json_answer(
+        b'{"droplets":[%b],"next":%b}' % (documents, following.encode()),
+        headers=_doubt(page.stale, age),
+    )
 
 
 def put_batch(call: Call) -> webob.Response:

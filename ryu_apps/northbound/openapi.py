@@ -95,8 +95,16 @@ def _droplet() -> Json:
             "A droplet as it was registered",
             "droplets",
             {"200": droplet_answer("The droplet"), "304": answer("It has the ETag given")}
-            | problems(401, 403, 404, 503),
-            parameters=[_IF_NONE_MATCH],
+            | problems(400, 401, 403, 404, 503),
+            parameters=[
+                _IF_NONE_MATCH,
+                parameter(
+                    "certain",
+                    "query",
+                    {"type": "boolean"},
+                    "Refuse rather than answer what may be old",
+                ),
+            ],
         ),
         "put": operation(
             "putDroplet",

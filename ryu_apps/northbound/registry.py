@@ -49,6 +49,7 @@ from ryu_apps.store.interface import (
     Precondition,
     Put,
     Record,
+    Records,
     StatusPatched,
     Store,
     Stored,
@@ -156,24 +157,52 @@ class Registry:
     def patch_status(self, droplet_id: int, patch: Patch) -> int:
         """Change the droplet's status; the revision of its record that tells of it.
 
-        A change of nothing is no write, and takes no writer's turn: agents repeat themselves.
+        A change of nothing is no write, and takes no writer's turn: agents repeat themselves. Only
+        a record that may be old says nothing of what changes.
         Raises `NoSuchDroplet`.
         """
-        record = self.get(droplet_id)
-        if record is None:
-            raise NoSuchDroplet(droplet_id)
-        status = decode(record.status)
-        if patched(status, patch) == status:
-            return record.latest
+        found = self.get_many([droplet_id])
+        if not found.stale:
+            record = found.get(droplet_id)
+            if record is None:
+                raise NoSuchDroplet(droplet_id)
+            status = decode(record.status)
+            if patched(status, patch) == status:
+                return record.latest
         return self._write(PatchStatus(droplet_id, patch)).latest
 
     def get(self, droplet_id: int) -> Record | None:
         """The droplet's record, or None."""
         return self.get_many([droplet_id]).get(droplet_id)
 
-    def get_many(self, droplet_ids: Iterable[int]) -> dict[int, Record]:
-        """The records of those of these droplets that are registered."""
-        return self._offload(self._store.get_many, list(droplet_ids))
+    def get_many(self, droplet_ids: Iterable[int], *, certain: bool = False) -> Records:
+        """The records of those of these droplets that are registered.
+
+        Where they are `stale` each is as new as the index all the same, or StoreUnavailable is
+        raised: what is told of a droplet never goes back behind what its ports were told for.
+        """
+        asked = list(droplet_ids)
+        found = self._offload(self._store.get_many, asked, certain)
+        if found.stale and (behind := [one for one in asked if self._is_behind(one, found)]):
+            raise StoreUnavailable(
+                f"droplet {behind[0]}: the registry has no quorum, and the node that answers has "
+                "not what we know of already"
+            )
+        return found
+
+    def _is_behind(self, droplet_id: int, found: Records) -> bool:
+        """Whether the index has later news of the droplet than what was found, a stale record."""
+        record = found.get(droplet_id)
+        held = [self.claims.get(name) for name in self.claims.names_of(droplet_id)]
+        if newest := max((claim.revision for claim in held if claim is not None), default=0):
+            return record is None or record.latest < newest
+        # A droplet that claims no port is not in the index, or it was deleted.
+        return (
+            record is not None
+            and bool(decode_stored(record.document).ports)
+            and self.following is not None
+            and record.latest <= self.following.revision
+        )
 
     def page(self, query: PageQuery) -> Page:
         """A page of the list of droplets."""

@@ -259,12 +259,19 @@ class PageQuery:
     max_bytes: int = 8 << 20
 
 
+class Records(dict[int, Record]):
+    """Records by droplet id. `stale`: what was acknowledged before may be missing from them."""
+
+    stale = False
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The records of a page, and whether there may be more after them."""
+    """The records of a page, and whether there may be more after them; `stale` as of `Records`."""
 
     records: list[Record] = field(default_factory=list)
     more: bool = False
+    stale: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,8 +354,11 @@ class Store(Protocol):
     def write(self, changes: Sequence[Change]) -> list[Outcome]:
         """Do the changes durably, in order, and tell of each what became of it."""
 
-    def get_many(self, droplet_ids: Iterable[int]) -> dict[int, Record]:
-        """The records of those of these droplets that there are, by id."""
+    def get_many(self, droplet_ids: Iterable[int], certain: bool = False) -> Records:
+        """The records of those of these droplets that there are, by id.
+
+        Raises StoreUnavailable where they would be stale and are to be `certain`.
+        """
 
     def page(self, query: PageQuery) -> Page:
         """A page of the list."""

@@ -27,6 +27,7 @@ from ryu_apps.store.interface import (
     Page,
     PageQuery,
     Record,
+    Records,
     StoreFull,
     StoreRefused,
     StoreUnavailable,
@@ -84,15 +85,15 @@ class SqliteStore:
         with self._write_lock, self._errors("write"), self._transaction() as transaction:
             return [transaction.do(change) for change in changes]
 
-    def get_many(self, droplet_ids: Iterable[int]) -> dict[int, Record]:
-        """The records of those of these droplets that there are, by id."""
+    def get_many(self, droplet_ids: Iterable[int], certain: bool = False) -> Records:
+        """The records of those of these droplets that there are, by id; always certain."""
         query = (
             f"SELECT {_RECORD} FROM droplet d {_CONTENT}"
             " WHERE d.droplet_id IN (SELECT value FROM json_each(?))"
         )
         with self._read_lock, self._errors("read"):
             rows = self._reader.execute(query, (json.dumps(list(droplet_ids)),))
-            return {row[0]: Record(*row) for row in rows}
+            return Records({row[0]: Record(*row) for row in rows})
 
     def page(self, query: PageQuery) -> Page:
         """A page of the list, found through the text, or else the index of tag or region."""

@@ -99,7 +99,7 @@ class Gateway:
             cluster_id = int(answer["header"]["cluster_id"])
             # The parts that follow are read as of the first.
             revision = revision or int(answer["header"]["revision"])
-        return Read(tuple(found), revision, cluster_id)
+        return Read(tuple(found), revision, cluster_id, stale=serializable)
 
     def write(self, write: Write) -> int | None:
         """Do the transaction; its revision, None where a key had another revision than expected.

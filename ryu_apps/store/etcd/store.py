@@ -43,6 +43,7 @@ from ryu_apps.store.interface import (
     PageQuery,
     Put,
     Record,
+    Records,
     Stored,
     StoreUnavailable,
     TooLargeForStore,
@@ -172,22 +173,33 @@ class EtcdStore:
 
     # -- reading ------------------------------------------------------------------------------
 
-    def get_many(self, droplet_ids: Iterable[int]) -> dict[int, Record]:
-        """The records of those of these droplets that there are, by id."""
-        records = self._records(list(dict.fromkeys(droplet_ids)), 0)
-        return {record.droplet_id: record for record in records}
+    def get_many(self, droplet_ids: Iterable[int], certain: bool = False) -> Records:
+        """The records of those of these droplets that there are, by id.
+
+        `certain`: as a quorum has them; else, where there is none, as any node has.
+        """
+        asked, records = list(dict.fromkeys(droplet_ids)), Records()
+        for start in range(0, len(asked), _DOCUMENTS):
+            some, read = self._some_records(asked[start : start + _DOCUMENTS], certain=certain)
+            records |= {record.droplet_id: record for record in some}
+            records.stale = records.stale or read.stale
+        return records
 
     def page(self, query: PageQuery) -> Page:
         """A page of the list. What narrows it is looked for in all droplets after `query.after`."""
-        ids, revision = self._matching(query)
+        ids, matched = self._matching(query)
         records: list[Record] = []
-        size = 0
-        for record in self._records(ids, revision):
-            size += len(record.document) + len(record.status or b"")
-            if len(records) == query.limit or (records and size > query.max_bytes):
-                return Page(records, more=True)
-            records.append(record)
-        return Page(records)
+        size, stale = 0, matched.stale
+        for start in range(0, len(ids), _DOCUMENTS):
+            part = ids[start : start + _DOCUMENTS]
+            some, read = self._some_records(part, revision=matched.revision)
+            stale = stale or read.stale
+            for record in some:
+                size += len(record.document) + len(record.status or b"")
+                if len(records) == query.limit or (records and size > query.max_bytes):
+                    return Page(records, more=True, stale=stale)
+                records.append(record)
+        return Page(records, stale=stale)
 
     def claims(self) -> list[Claim]:
         """All claims on port names, those of a droplet beside each other."""
@@ -277,8 +289,8 @@ class EtcdStore:
         )
         return layout.claims_by_droplet(summaries, revisions), first.revision
 
-    def _matching(self, query: PageQuery) -> tuple[list[int], int]:
-        """The ids of a page and of one droplet more if there is, and the revision that has them."""
+    def _matching(self, query: PageQuery) -> tuple[list[int], Read]:
+        """The ids of a page and of one droplet more if there is, and the read that has them."""
         narrow = (query.tag, query.region, query.text) != (None, None, None)
         ids: list[int] = []
         revision = 0
@@ -291,20 +303,22 @@ class EtcdStore:
             if len(kvs) < limit:
                 break
             start = kvs[-1].key + "\0"
-        return ids[: query.limit + 1], revision
+        return ids[: query.limit + 1], read
 
-    def _records(self, droplet_ids: Sequence[int], revision: int) -> Iterator[Record]:
+    def _some_records(
+        self, droplet_ids: Sequence[int], *, revision: int = 0, certain: bool = False
+    ) -> tuple[list[Record], Read]:
         """The records of those of these droplets that there are, as of this revision (0: now)."""
-        for start in range(0, len(droplet_ids), _DOCUMENTS):
-            part = droplet_ids[start : start + _DOCUMENTS]
-            keys = [droplet_key(area, each) for each in part for area in (DROPLET, STATUS)]
-            read = self._read(*map(Range, keys), revision=revision)
-            kvs = {kv.key: kv for found in read.found for kv in found.kvs}
-            for droplet_id in part:
-                document = kvs.get(droplet_key(DROPLET, droplet_id))
-                if document is not None:
-                    status = kvs.get(droplet_key(STATUS, droplet_id))
-                    yield self._record(droplet_id, document, status)
+        keys = [droplet_key(area, each) for each in droplet_ids for area in (DROPLET, STATUS)]
+        ask = self._gateway.read if certain else self._read
+        read = ask(*map(Range, keys), revision=revision)
+        kvs = {kv.key: kv for found in read.found for kv in found.kvs}
+        documents = ((each, kvs.get(droplet_key(DROPLET, each))) for each in droplet_ids)
+        return [
+            self._record(each, document, kvs.get(droplet_key(STATUS, each)))
+            for each, document in documents
+            if document is not None
+        ], read
 
     def _record(self, droplet_id: int, document: Kv, status: Kv | None) -> Record:
         base = self._base

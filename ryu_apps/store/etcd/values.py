@@ -117,11 +117,15 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """What ranges held at one `revision` of this `cluster_id`."""
+    """What ranges held at one `revision` of this `cluster_id`.
+
+    `stale`: one node's word, without a quorum's; it may lack what was acknowledged.
+    """
 
     found: tuple[Found, ...]
     revision: int
     cluster_id: int
+    stale: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from ryu_apps.store.interface import (
     PortNamesTaken,
     Precondition,
     PreconditionFailed,
+    Records,
     StoreUnavailable,
 )
 from ryu_apps.store.sqlite import SqliteStore
@@ -328,3 +329,57 @@ def test_others_have_their_turn_while_a_large_batch_is_indexed_and_see_all_of_it
     assert {(a, b) for a, b, _ in seen} == {(1, None), (2, 1)}
     assert len({count for *_, count in seen}) > 2  # and it is told of in pieces
     assert frozenset.union(*told) == {"a", "b", *(f"t{n}" for n in range(3, 3000))}
+
+
+class OneNode(SqliteStore):
+    """A store that may be asked when it has no quorum: then what one node has, which is `old`."""
+
+    old = None
+
+    def get_many(self, droplet_ids, certain=False):
+        if self.old is None:
+            return super().get_many(droplet_ids)
+        assert not certain
+        found = Records({one: self.old[one] for one in droplet_ids if one in self.old})
+        found.stale = True
+        return found
+
+
+@pytest.fixture
+def node(tmp_path):
+    store = OneNode(tmp_path / "node.db")
+    yield store
+    store.close()
+
+
+def test_what_one_node_has_is_not_told_where_the_index_has_later_news(node):
+    registry = Registry(node, offload=lambda call, *arguments: call(*arguments))
+    registry.put(droplet(7, "tap7"))
+    registry.put(droplet(8, "tap8"))
+    first = dict(node.get_many([7, 8]))
+    node.old = first
+    assert registry.get_many([7, 8]) == first
+    node.old = None
+    registry.put(droplet(7, "tap7"))
+    # A droplet's ports would be served by the former record until it changes again ...
+    node.old = first
+    with pytest.raises(StoreUnavailable, match="droplet 7"):
+        registry.get_many([8, 7])
+    assert registry.get(8) == first[8]
+    # ... or, where the node has none at all, by nobody's.
+    node.old = {}
+    with pytest.raises(StoreUnavailable, match="droplet 8"):
+        registry.get(8)
+    assert registry.get(9) is None
+
+
+def test_a_report_is_not_answered_by_what_one_node_has(node):
+    registry = Registry(node, offload=lambda call, *arguments: call(*arguments))
+    registry.put(droplet(7))
+    registry.patch_status(7, {"agent": {"dotty_status": "running"}})
+    running = dict(node.get_many([7]))
+    revision = registry.patch_status(7, {"agent": {"dotty_status": "stopped"}})
+    # That node would have it that nothing changes, or that there is no such droplet.
+    for node.old in (running, {}):
+        assert registry.patch_status(7, {"agent": {"dotty_status": "running"}}) > revision
+        revision = registry.patch_status(7, {"agent": {"dotty_status": "stopped"}})
