@@ -1,9 +1,10 @@
-"""A private etcd cluster on loopback: its own ports, directories and processes."""
+"""A private etcd cluster, on loopback unless told otherwise: own ports, directories, processes."""
 
 import json
 import shutil
 import signal
 import ssl
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from urllib.request import urlopen
@@ -19,18 +20,23 @@ TOKEN = "etcd-cluster"
 class Node:
     """One member; `start` again after `stop` or `kill` goes on with its data.
 
-    It lives in `namespace`, where it has one.
+    It lives in `namespace`, where it has one, at the address `host`.
     """
 
-    def __init__(self, name: str, directory: Path, host: str, ports: tuple[int, int]) -> None:
+    def __init__(
+        self,
+        name: str,
+        directory: Path,
+        place: tuple[Namespace | None, str],
+        ports: tuple[int, int],
+    ) -> None:
         self.name = name
-        self.host = host
+        self.namespace, self.host = place
         self.client_port, self.peer_port = ports
         self.directory = directory
         self.daemon: Daemon | None = None
         self.options: list[str] = []
         self.tls: ssl.SSLContext | None = None
-        self.namespace: Namespace | None = None
 
     @property
     def endpoint(self) -> str:
@@ -84,8 +90,9 @@ class Node:
 class Cluster:
     """Members on these ports of 127.0.0.1, two a member: for clients, for each other.
 
-    `tls` is for clients, where `options` make etcd ask for it. One with a `snapshot` begins with
-    what is in it.
+    All are in `namespace`; or each in one of its own, at its address there, by `homes`. `tls` is
+    for clients, where `options` make etcd ask for it. One with a `snapshot` begins with what is in
+    it.
     """
 
     def __init__(
@@ -97,17 +104,18 @@ class Cluster:
         tls: ssl.SSLContext | None = None,
         snapshot: Path | None = None,
         namespace: Namespace | None = None,
+        homes: Sequence[tuple[Namespace, str]] = (),
     ) -> None:
         pairs = list(zip(ports[::2], ports[1::2], strict=True))
+        places = homes or [(namespace, "127.0.0.1")] * len(pairs)
         self.nodes = [
-            Node(f"etcd{number}", directory, "127.0.0.1", pair)
-            for number, pair in enumerate(pairs, 1)
+            Node(f"etcd{number}", directory, place, pair)
+            for number, (place, pair) in enumerate(zip(places, pairs, strict=True), 1)
         ]
         peers = ",".join(node.peer for node in self.nodes)
         for node in self.nodes:
             node.options = ["--initial-cluster", peers, *options]
             node.tls = tls
-            node.namespace = namespace
         if snapshot is not None:
             self.remake(snapshot)
 

@@ -13,7 +13,7 @@ from lab.demo import HOSTNAME_PATH, ID_PATH, Guest, main
 from lab.droplet import Droplet, NoAnswer
 from lab.hypervisor import BRIDGE, Hypervisor
 from lab.lab import Lab
-from lab.region import ADDRESS, Region, asking
+from lab.region import Region, asking
 from lab.screen import Screen
 from lab.wait import wait_for
 
@@ -73,7 +73,8 @@ class FleetDemo:
         )
         for guest, host, at in zip((WEB, DB), self.region.hosts, ("one", "other"), strict=True):
             self._arrives(guest, host)
-            self.screen.command(f"dropletctl --url http://{ADDRESS}:... put -    # at {at}")
+            url = self.region.center.urls[at]
+            self.screen.command(f"dropletctl --url {url} put -    # at {at}")
             self.screen.output(self.region.register(guest.document, at).strip())
             self._wait_until_answered(guest)
         self._show_answers(WEB, DB)
@@ -189,7 +190,8 @@ class FleetDemo:
         self.screen.command(f"ip netns exec {web} curl -i http://169.254.169.254/metadata/v1.json")
         inside = f"ip netns exec {self.region.center.namespace.name} {sys.prefix}/bin/dropletctl"
         tokens = self.region.center.tokens_file
-        self.screen.command(f"{inside} --tokens-file {tokens} switches")
+        url = self.region.center.urls["one"]
+        self.screen.command(f"{inside} --url {url} --tokens-file {tokens} switches")
 
     def diagnosis(self) -> str:
         """The ends of all logs, for people."""

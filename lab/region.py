@@ -1,7 +1,6 @@
 """A region in small: an etcd cluster, two controllers and two hypervisors, each a namespace.
 
-A management network joins them. Controllers and etcd live in a namespace of their own, so that a
-hypervisor knows them by address only.
+A management network joins them, whose links can be cut.
 """
 
 import json
@@ -9,6 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,31 +21,79 @@ from lab.process import run
 from lab.services import BIN, Service, Services, write_config
 from lab.wait import wait_for
 
-ADDRESS = "192.168.77.254"
-"""Of the controllers and of etcd, on the management network."""
+_NETWORK = "192.168.77"
+_OPERATOR = 254
+_CONTROLLERS = {"one": 11, "other": 12}
+_MEMBERS = {"etcd1": 101, "etcd2": 102, "etcd3": 103}
+"""Addresses on the management network, by their last number; hypervisors count from 1."""
 
-_OPENFLOW = {"one": 6653, "other": 6654}
-_REST = {"one": 8080, "other": 8081}
-_ETCD = [12379, 12380, 22379, 22380, 32379, 32380]
+_OPENFLOW, _REST = 6653, 8080
+_ETCD = [2379, 2380]
 _PREFIX = "metadata"
 
 
-class Center:
-    """Where the region is led from: three members of etcd and the controllers `one` and `other`."""
+class Network:
+    """The management network: a switch in a namespace of its own, where the operator sits as well.
+
+    What joins has a namespace and an address, and a link that can be cut.
+    """
 
     def __init__(self, lab: Lab) -> None:
         self.namespace = lab.namespace("region")
-        self.directory = lab.directory / "region"
-        self.directory.mkdir()
         self.namespace.ip(
             "link set lo up",
             "link add management type bridge",
-            f"address add {ADDRESS}/24 dev management",
+            f"address add {_NETWORK}.{_OPERATOR}/24 dev management",
             "link set management up",
         )
-        self.etcd = Cluster(self.directory, _ETCD, namespace=self.namespace)
+
+    def join(self, namespace: Namespace, name: str, number: int) -> str:
+        """Connect a namespace by its device nic0, to a port called `name`; the address it gets."""
+        run(
+            *("ip", "-n", namespace.name, "link", "add", "nic0", "type", "veth"),
+            *("peer", "name", name, "netns", self.namespace.name),
+        )
+        address = f"{_NETWORK}.{number}"
+        namespace.ip(f"address add {address}/24 dev nic0", "link set nic0 up")
+        self.namespace.ip(f"link set {name} master management", f"link set {name} up")
+        return address
+
+    def cut(self, name: str) -> None:
+        """Take the link of this name down."""
+        self.namespace.ip(f"link set {name} down")
+
+    def mend(self, name: str) -> None:
+        """Take it up again."""
+        self.namespace.ip(f"link set {name} up")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A namespace on the management network and a folder: all that a `Service` needs of a host."""
+
+    namespace: Namespace
+    directory: Path
+    address: str
+
+
+class Center:
+    """Where the region is led from: three members of etcd and the controllers `one` and `other`.
+
+    Each is in a namespace of its own.
+    """
+
+    def __init__(self, lab: Lab) -> None:
+        self.network = Network(lab)
+        self.namespace = self.network.namespace
+        self.directory = lab.directory / "region"
+        self.directory.mkdir()
+        self._lab = lab
+        members = [self._place(name, number) for name, number in _MEMBERS.items()]
+        homes = [(place.namespace, place.address) for place in members]
+        self.etcd = Cluster(self.directory, _ETCD * len(homes), homes=homes)
         lab.on_end(self.etcd.stop)
-        self.controllers = {name: self._controller(lab, name) for name in _OPENFLOW}
+        self.places = {name: self._place(name, number) for name, number in _CONTROLLERS.items()}
+        self.controllers = {name: self._controller(name) for name in _CONTROLLERS}
 
     @property
     def tokens_file(self) -> Path:
@@ -55,21 +103,12 @@ class Center:
     @property
     def targets(self) -> dict[str, str]:
         """Where bridges find the controllers."""
-        return {name: f"tcp:{ADDRESS}:{port}" for name, port in _OPENFLOW.items()}
+        return {name: f"tcp:{place.address}:{_OPENFLOW}" for name, place in self.places.items()}
 
     @property
     def urls(self) -> dict[str, str]:
-        """Where metadata servers find them."""
-        return {name: f"http://{ADDRESS}:{port}" for name, port in _REST.items()}
-
-    def join(self, host: Hypervisor, number: int) -> None:
-        """Connect a hypervisor to the management network."""
-        run(
-            *("ip", "-n", host.namespace.name, "link", "add", "nic0", "type", "veth"),
-            *("peer", "name", f"hv{number}", "netns", self.namespace.name),
-        )
-        host.namespace.ip(f"address add 192.168.77.{number}/24 dev nic0", "link set nic0 up")
-        self.namespace.ip(f"link set hv{number} master management", f"link set hv{number} up")
+        """Where metadata servers and operators find them."""
+        return {name: f"http://{place.address}:{_REST}" for name, place in self.places.items()}
 
     def start(self) -> None:
         """Start etcd, then the controllers. Raises LabError."""
@@ -79,7 +118,7 @@ class Center:
 
     def dropletctl(self, name: str, *words: str, text: str | None = None) -> str:
         """`dropletctl` at one of the controllers. Raises CommandFailed."""
-        options = ("--url", f"http://127.0.0.1:{_REST[name]}", "--tokens-file", self.tokens_file)
+        options = ("--url", self.urls[name], "--tokens-file", self.tokens_file)
         return self.namespace.run(BIN / "dropletctl", *options, *words, text=text).stdout
 
     def diagnosis(self) -> str:
@@ -87,19 +126,25 @@ class Center:
         logs = [each.log_tail() for each in self.controllers.values()]
         return "\n".join([*logs, *(n.daemon.log_tail(5) for n in self.etcd.nodes if n.daemon)])
 
-    def _controller(self, lab: Lab, name: str) -> Service:
+    def _place(self, name: str, number: int) -> Place:
         directory = self.directory / name
         directory.mkdir()
-        config = directory / "ovs-metadata.conf"
+        namespace = self._lab.namespace(name)
+        namespace.ip("link set lo up")
+        return Place(namespace, directory, self.network.join(namespace, name, number))
+
+    def _controller(self, name: str) -> Service:
+        place = self.places[name]
+        config = place.directory / "ovs-metadata.conf"
         write_config(
             config,
             {
                 "DEFAULT": {
-                    **{"ofp_listen_host": ADDRESS, "ofp_tcp_listen_port": _OPENFLOW[name]},
-                    **{"wsapi_host": "0.0.0.0", "wsapi_port": _REST[name]},
+                    **{"ofp_listen_host": place.address, "ofp_tcp_listen_port": _OPENFLOW},
+                    **{"wsapi_host": "0.0.0.0", "wsapi_port": _REST},
                 },
                 "metadata": {
-                    "state_dir": directory,
+                    "state_dir": place.directory,
                     "tokens_file": self.tokens_file,
                     "registry_url": self.etcd.url(_PREFIX),
                     "rest_allow_plain": True,
@@ -108,16 +153,7 @@ class Center:
             },
         )
         arguments = ["--config-file", str(config), "ryu_apps.metadata_controller"]
-        place = _Place(self.namespace, directory)
-        return Service(lab, place, "ryu-manager", _REST[name], arguments)  # type: ignore[arg-type]
-
-
-class _Place:
-    """The part of a hypervisor that a `Service` needs."""
-
-    def __init__(self, namespace: Namespace, directory: Path) -> None:
-        self.namespace = namespace
-        self.directory = directory
+        return Service(self._lab, place, "ryu-manager", _REST, arguments)  # type: ignore[arg-type]
 
 
 class Region:
@@ -132,7 +168,7 @@ class Region:
         }
         self.services = [Services(lab, host, {"metadata_http": follower}) for host in self.hosts]
         for number, host in enumerate(self.hosts, 1):
-            self.center.join(host, number)
+            self.center.network.join(host.namespace, host.name, number)
             host.add_bridge()
 
     def start_hosts(self) -> None:
