@@ -231,6 +231,12 @@ FAULT_ROW = re.compile(
     r"^\| (?P<name>(?!fault )[a-z0-9 ]+) \| (?P<sees>[^|]+) \| [^|]* \|(?=[^|]+\|$)", re.MULTILINE
 )
 """A row of the table of faults: the test's name in words, what is seen, the figure, what to do."""
+REGION_ROW = re.compile(
+    r"^\| (?P<name>(?!fault )[a-z0-9 ]+) \| (?P<happens>[^|]+) \|(?: [^|]* \|){3}$", re.MULTILINE
+)
+"""A row of the table of a region's faults: the test's name in words, what happens, figures."""
+HOST = "## Faults, and what droplets notice of them"
+REGION = "## Faults of a region, and what droplets and operators notice of them"
 
 
 def operations_page() -> str:
@@ -247,7 +253,20 @@ def operations_page() -> str:
         return f"| {found['name']} | {found['sees']} | {figure} |"
 
     table = MEASURED_ON.sub(measured["machine"], FAULT_ROW.sub(row, table))
-    return with_events(_with_alerts(before + table + after))
+    return with_events(_with_alerts(_with_region(before + table + after, measured)))
+
+
+def _with_region(page: str, measured: dict[str, dict]) -> str:
+    """The page with the figures of the table of a region's faults. Raises KeyError for a fault
+    without any."""
+    before, table, after = fault_section(page, REGION)
+
+    def row(found: re.Match[str]) -> str:
+        figures = measured["fleet"][found["name"].replace(" ", "_")]
+        waits = " | ".join(f"{figures[each]:.2g} s" for each in ("newcomer", "unwritten"))
+        return f"| {found['name']} | {found['happens']} | {_figure(figures)} | {waits} |"
+
+    return before + MEASURED_ON.sub(measured["machine"], REGION_ROW.sub(row, table)) + after
 
 
 def _with_alerts(page: str) -> str:
@@ -256,9 +275,9 @@ def _with_alerts(page: str) -> str:
     return page[:start] + alerts.table() + page[end:]
 
 
-def fault_section(page: str) -> tuple[str, str, str]:
-    """The section of faults, what comes before it and what after."""
-    start = page.index("## Faults, and what droplets notice of them\n")
+def fault_section(page: str, heading: str = HOST) -> tuple[str, str, str]:
+    """The section of faults with this heading, what comes before it and what after."""
+    start = page.index(f"{heading}\n")
     end = page.index("\n## ", start)
     return page[:start], page[start:end], page[end:]
 

@@ -167,8 +167,10 @@ class Region:
             "tokens_file": self.center.tokens_file,
         }
         self.services = [Services(lab, host, {"metadata_http": follower}) for host in self.hosts]
+        self.addresses = []
         for number, host in enumerate(self.hosts, 1):
-            self.center.network.join(host.namespace, host.name, number)
+            network = self.center.network
+            self.addresses.append(network.join(host.namespace, host.name, number))
             host.add_bridge()
 
     def start_hosts(self) -> None:

@@ -2,9 +2,10 @@
 
 Tried again, at most `retries` times: anything where nobody accepted the connection, since then
 nothing was sent; what broke off or was answered 503, if doing it twice does no more than once: a
-registry that had no quorum for a moment may have done it all the same. Waits are as long as the controller's Retry-After says, up to LONGEST_WAIT
-(beyond it the refusal is raised at once), or grow from BACKOFF; all have some chance in them, so
-that clients who were refused together do not come back together.
+registry that had no quorum for a moment may have done it all the same. Waits are as long as the
+controller's Retry-After says, up to LONGEST_WAIT (beyond it the refusal is raised at once), or grow
+from BACKOFF; all have some chance in them, so that clients who were refused together do not come
+back together.
 """
 
 import json

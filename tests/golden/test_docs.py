@@ -25,6 +25,7 @@ PAGES = [
 ]
 MANUALS = ["man/dropletctl.1", "man/metadata-http.8", "man/ovs-metadata.conf.5"]
 FAULTS = Path(__file__).parents[1] / "system" / "test_faults.py"
+FLEET_FAULTS = FAULTS.with_name("test_fleet_faults.py")
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +63,19 @@ def test_each_fault_of_the_table_is_a_test_and_was_measured(generator: ModuleTyp
     names = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
     tests = [name.removeprefix("test_") for name in names if name.startswith("test_")]
     measured = json.loads((DOCS / "faults.json").read_text(encoding="utf-8"))["faults"]
+    assert sorted(rows) == sorted(tests) == sorted(measured)
+
+
+def test_each_fault_of_a_region_is_a_test_and_was_measured(generator: ModuleType):
+    page = (DOCS / "operations.md").read_text(encoding="utf-8")
+    _, section, _ = generator.fault_section(page, generator.REGION)
+    rows = [row["name"].replace(" ", "_") for row in generator.REGION_ROW.finditer(section)]
+    (tests,) = (
+        [name.id for name in node.value.elts]
+        for node in ast.parse(FLEET_FAULTS.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.Assign) and node.targets[0].id == "ROWS"
+    )
+    measured = json.loads((DOCS / "faults.json").read_text(encoding="utf-8"))["fleet"]
     assert sorted(rows) == sorted(tests) == sorted(measured)
 
 

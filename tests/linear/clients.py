@@ -19,7 +19,7 @@ from typing import Any
 
 from lab.namespace import Namespace
 from tests.linear.checker import Interval
-from tests.linear.record import Operation, Shown, State, judged
+from tests.linear.record import Operation, Shown, judged
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -302,6 +302,8 @@ def do(
 def _request(subject: Subject, operation: Operation) -> tuple[str, str, Any, dict[str, str]]:
     """Method, path, body and headers of the call."""
     path = f"/v1/droplets/{subject.droplet_id}"
+    if operation.certain:
+        path += "?certain=true"
     conditions = {
         **({} if operation.match is None else {"If-Match": f'"{operation.match}"'}),
         **({"If-None-Match": "*"} if operation.new else {}),
@@ -363,9 +365,9 @@ def clients(
 
 
 def contradictions(
-    book: Book, subjects: Sequence[Subject], first: dict[int, State] | None = None
+    book: Book, subjects: Sequence[Subject], first: Mapping[int, Shown | None] | None = None
 ) -> list[str]:
-    """What no order of the calls explains, of each droplet; `first` are the states they began with.
+    """What no order of the calls explains, of each droplet; `first` is how they were registered.
 
     Raises Inconsistent.
     """
@@ -374,6 +376,6 @@ def contradictions(
     for subject in subjects:
         droplet_id = subject.droplet_id
         history = book.history[droplet_id]
-        if wrong := judged(history, first.get(droplet_id, State())):
+        if wrong := judged(history, first.get(droplet_id)):
             found.append(f"droplet {droplet_id}, {len(history)} calls: {wrong}")
     return found

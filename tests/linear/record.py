@@ -29,7 +29,8 @@ class Operation:
     `value` is the document or the report. `match` is the revision that If-Match named, `new` stands
     for If-None-Match: *. `status` is what came back, None where that is not known, with the record
     that the answer has `shown` (None: none). `told` is the revision that the answer to a report
-    told, or that a refusal named (None: there is no record). `by` is for people.
+    told, or that a refusal named (None: there is no record). `certain`: a get that would rather be
+    refused than be answered by what may be old. `by` is for people.
     """
 
     kind: str
@@ -39,17 +40,20 @@ class Operation:
     status: int | None = None
     shown: Shown | None = None
     told: int | None = None
+    certain: bool = False
     by: str = ""
 
 
 class Record(NamedTuple):
     """A record. `status_revision` is 0 where the document is newer, which is when ETags do not tell
-    it; None where a write whose answer did not tell it has made it."""
+    it; None where a write whose answer did not tell it has made it. `named` is the revision of a
+    document that no answer shows, by which a refusal named it."""
 
     document: int
     report: int | None = None
     event: bool = False
     status_revision: int | None = 0
+    named: int | None = None
 
 
 class State(NamedTuple):
@@ -59,20 +63,23 @@ class State(NamedTuple):
     record: Record | None = None
 
 
-NOTHING = State()
-
-
 class Inconsistent(AssertionError):
     """Answers contradict each other, whatever the order was."""
 
 
-def judged(history: Sequence[Interval], first: State = NOTHING) -> Violation | None:
-    """Why this history of one droplet cannot be, which was so at `first`; None: it can.
+def judged(history: Sequence[Interval], first: Shown | None = None) -> Violation | None:
+    """Why this history of one droplet cannot be, which was registered so at `first` (None: it was
+    not); None: it can.
 
     Raises Inconsistent.
     """
     droplet = Droplet(each.what for each in history)
-    return violation(history, droplet.step, first)
+    state = State()
+    if first is not None:
+        droplet.revisions[first.document] = first.revision
+        record = Record(first.document, first.report, first.event, first.status_revision)
+        state = State(max(first.revision, first.status_revision), record)
+    return violation(history, droplet.step, state)
 
 
 class Droplet:
@@ -157,7 +164,11 @@ class Droplet:
             return ILLEGAL
         if record is None or operation.told is None:
             return state if (record is None) == (operation.told is None) else ILLEGAL
-        return state if self._revision(record) == operation.told else ILLEGAL
+        known = self._revision(record)
+        if known is None and operation.told not in self.revisions.values():
+            newest = max(state.newest, operation.told)
+            return State(newest, record._replace(named=operation.told))
+        return state if known == operation.told else ILLEGAL
 
     def _allowed(self, record: Record | None, operation: Operation) -> bool:
         """Whether the operation's condition holds of the record."""
@@ -169,4 +180,4 @@ class Droplet:
         return record is not None and self._revision(record) == operation.match
 
     def _revision(self, record: Record) -> int | None:
-        return self.revisions.get(record.document)
+        return self.revisions.get(record.document, record.named)

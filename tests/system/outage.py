@@ -122,12 +122,31 @@ def _witness(who: str, namespace: Namespace, ledger: Ledger) -> Witness:
     return Witness(who, namespace, ledger)
 
 
-def record(fault: str, found: Outage) -> None:
+@dataclass(frozen=True, slots=True)
+class FleetOutage:
+    """What a region's droplets and operators noticed of a fault that came twice.
+
+    `seconds`, `failed` and `asked` as in `Outage`, of droplets that were there before; `newcomer`:
+    seconds until one that was registered meanwhile had its first answer; `unwritten`: the longest
+    time in seconds without an acknowledged write at any controller, of `written`; `refused`
+    are answers 503.
+    """
+
+    seconds: float
+    failed: int
+    asked: int
+    newcomer: float
+    unwritten: float
+    refused: int
+    written: int
+
+
+def record(fault: str, found: Outage | FleetOutage, table: str = "faults") -> None:
     """Keep what was found under the fault's name; the last run of each is the one that counts."""
     REPORT.parent.mkdir(exist_ok=True)
     known = json.loads(REPORT.read_text()) if REPORT.exists() else {}
-    faults = {**known.get("faults", {}), fault: asdict(found)}
-    document = {"machine": machine(), "faults": dict(sorted(faults.items()))}
+    rows = {**known.get(table, {}), fault: asdict(found)}
+    document = {**known, "machine": machine(), table: dict(sorted(rows.items()))}
     unfinished = REPORT.with_suffix(".new")
     unfinished.write_text(json.dumps(document, indent=2) + "\n")
     unfinished.rename(REPORT)

@@ -75,14 +75,15 @@ class Ledger:
 class Prober:
     """A thread inside a droplet's namespace that asks on, by new and by kept connections.
 
-    It gives up a request after `patience` seconds. `answers` counts statuses, and `None` for a
-    request without an answer.
+    It gives up a request after `patience` seconds, and waits for `pause` between two pairs.
+    `answers` counts statuses, and `None` for a request without an answer.
     """
 
     who: str
     namespace: Namespace
     ledger: Ledger
     patience: float = _PATIENCE
+    pause: float = field(default=_PAUSE, kw_only=True)
     answers: Counter = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
@@ -112,7 +113,7 @@ class Prober:
     def _run(self) -> None:
         with self.namespace.entered():
             kept: http.client.HTTPConnection | None = None
-            while not self._over.wait(_PAUSE):
+            while not self._over.wait(self.pause):
                 _, fresh = self._ask(None)
                 if fresh is not None:
                     fresh.close()

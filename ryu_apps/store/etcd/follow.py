@@ -51,6 +51,7 @@ class EtcdFollower:
         self._everything = everything
         self._boot_count = boot_count
         self._lease = 0
+        self._unheard = False
         self._position: int | None = None
         self._stream: Iterator[tuple[int, list[Event]]] | None = None
 
@@ -77,13 +78,21 @@ class EtcdFollower:
                 return news_of(events, self._base)
 
     def beat(self, presence: Presence) -> int:
-        """Write a sign of life; its revision."""
+        """Write a sign of life; its revision.
+
+        After one that failed, answers have to come first: where requests arrive and answers do not,
+        what we lead is to be free for somebody who hears of droplets.
+        """
+        key = controller_key(self._boot_count)
+        if self._unheard:
+            self._gateway.read(Range(key))
+        self._unheard = True
         if not self._lease or not self._gateway.keep_alive(self._lease):
             self._lease = self._gateway.grant(LEASE_S)
-        key = controller_key(self._boot_count)
         write = Write(leased={key: encode_values(presence)}, lease=self._lease)
         revision = self._gateway.write(write)
         assert revision is not None  # Nothing was expected.
+        self._unheard = False
         return self._base + revision
 
     def claim(self, dpid: int) -> int | None:

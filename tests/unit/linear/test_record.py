@@ -92,3 +92,22 @@ def test_what_nobody_heard_of_may_have_happened_or_not():
 def test_one_document_has_one_revision():
     with pytest.raises(Inconsistent, match="document 1"):
         judged(one_by_one(CREATED, got(1, 6)))
+
+
+def test_a_history_may_begin_with_what_is_registered():
+    first = Shown(1, 5, 7, False, 6)
+    assert judged(one_by_one(got(1, 5, 7, False, 6), put(2, 8, match=5, rest=(7,))), first) is None
+    assert judged(one_by_one(put(2, status=412, new=True, told=5)), first) is None
+    assert judged(one_by_one(ABSENT), first) is not None
+    assert judged(one_by_one(put(2, 6)), first) is not None
+
+
+def test_a_refusal_may_name_what_no_answer_shows():
+    unheard = Interval(Operation("put", 2), 2, None)
+    refused = [put(3, status=412, new=True, told=told) for told in (8, 8, 9)]
+    history = [Interval(CREATED, 0, 1), unheard, *(
+        Interval(each, 4 + 2 * n, 5 + 2 * n) for n, each in enumerate(refused)
+    )]  # fmt: skip
+    assert judged(history[:-1]) is None
+    assert judged(history) is not None
+    assert judged([*history[:-1], Interval(got(1, 5), 20, 21)]) is not None
