@@ -7,6 +7,8 @@ in the transaction it shares with others.
 import json
 import sqlite3
 from collections.abc import Iterable, Sequence
+from itertools import chain
+from typing import Any
 
 from ryu_apps.registry import status
 from ryu_apps.store.interface import (
@@ -34,6 +36,10 @@ what there will be, and 2^21 boot counts fit the revisions of a watch stream as 
 REVISION_BITS = 32
 """A registry writes fewer than 2^32 revisions between two restores, so that those after one, which
 begin at its boot count shifted by this, are above all before it."""
+
+
+_ROWS = 100
+"""Of one INSERT: some statements for the largest batch, and short enough to be prepared at once."""
 
 
 class Changes:
@@ -130,37 +136,52 @@ class Changes:
                 f"DELETE FROM {table} WHERE droplet_id IN (SELECT value FROM json_each(?))", (ids,)
             )
 
-    def _write_droplets(self, entries: Iterable[Entry], revisions: dict[int, int]) -> None:
+    def _write_droplets(self, entries: Sequence[Entry], revisions: dict[int, int]) -> None:
         """Insert or replace the droplets; a status that is there stays."""
-        self._executemany(
-            "INSERT INTO droplet (droplet_id, revision, region, hop_limit) VALUES (?, ?, ?, ?)"
-            " ON CONFLICT (droplet_id) DO UPDATE SET revision = excluded.revision,"
+        self._insert(
+            "INSERT INTO droplet (droplet_id, revision, region, hop_limit) VALUES",
+            [(e.droplet_id, revisions[e.droplet_id], e.region, e.hop_limit) for e in entries],
+            "ON CONFLICT (droplet_id) DO UPDATE SET revision = excluded.revision,"
             " region = excluded.region, hop_limit = excluded.hop_limit",
-            ((e.droplet_id, revisions[e.droplet_id], e.region, e.hop_limit) for e in entries),
         )
-        self._executemany(
-            "INSERT INTO content (droplet_id, document) VALUES (?, ?)"
-            " ON CONFLICT (droplet_id) DO UPDATE SET document = excluded.document",
-            ((entry.droplet_id, entry.document) for entry in entries),
+        self._insert(
+            "INSERT INTO content (droplet_id, document) VALUES",
+            [(entry.droplet_id, entry.document) for entry in entries],
+            "ON CONFLICT (droplet_id) DO UPDATE SET document = excluded.document",
         )
 
-    def _write_what_they_are_found_by(self, entries: Iterable[Entry]) -> None:
-        self._executemany(
-            "INSERT INTO port VALUES (?, ?, ?, ?)",
-            (
+    def _write_what_they_are_found_by(self, entries: Sequence[Entry]) -> None:
+        self._insert(
+            "INSERT INTO port VALUES",
+            [
                 (port.name, e.droplet_id, port.mac, None if port.dpid is None else f"{port.dpid:x}")
                 for e in entries
                 for port in e.ports
-            ),
+            ],
         )
-        self._executemany(
-            "INSERT INTO tag VALUES (?, ?)",
-            ((tag, entry.droplet_id) for entry in entries for tag in entry.tags),
+        self._insert(
+            "INSERT INTO tag VALUES",
+            [(tag, entry.droplet_id) for entry in entries for tag in entry.tags],
         )
-        self._executemany(
-            "INSERT OR REPLACE INTO search VALUES (?, ?)",
-            ((entry.droplet_id, entry.words) for entry in entries),
+        self._insert(
+            "INSERT OR REPLACE INTO search VALUES",
+            [(entry.droplet_id, entry.words) for entry in entries],
         )
+
+    def _insert(self, into: str, rows: Sequence[tuple[Any, ...]], otherwise: str = "") -> None:
+        """Insert these rows, many in a statement.
+
+        Between two statements Python's lock is taken and given up again, which may be a wait where
+        the hub's thread is at work; within one there is none.
+        """
+        if not rows:
+            return
+        one = f"({', '.join('?' * len(rows[0]))})"
+        whole = len(rows) - len(rows) % _ROWS
+        many = f"{into} {', '.join([one] * _ROWS)} {otherwise}"
+        for start in range(0, whole, _ROWS):
+            self._execute(many, [*chain.from_iterable(rows[start : start + _ROWS])])
+        self._executemany(f"{into} {one} {otherwise}", rows[whole:])
 
     def _keep_statuses(
         self, entries: Iterable[Entry], known: dict[int, Record]

@@ -66,6 +66,28 @@ def ids(page):
     return [record.droplet_id for record in page.records]
 
 
+@pytest.mark.parametrize("count", [99, 100, 101, 250])
+def test_a_batch_is_stored_whole_whatever_its_size_and_so_when_repeated(store, count):
+    for round_ in "ab":
+        given = [
+            entry(n, f"{round_}{n}", hostname=f"{round_}-{n}", tags=["all", f"{round_}{n}"])
+            for n in range(1, count + 1)
+        ]
+        (stored,) = store.write([put(*given)])
+        assert stored.created == frozenset(stored.revisions if round_ == "a" else ())
+        records = store.get_many(range(1, count + 1))
+        assert {n: record.document for n, record in records.items()} == {
+            each.droplet_id: each.document for each in given
+        }
+        assert {n: record.revision for n, record in records.items()} == stored.revisions
+    assert [claim.port_name for claim in store.claims()] == [f"b{n}" for n in range(1, count + 1)]
+    last = f"b{count}"
+    assert len(ids(store.page(PageQuery(limit=count, tag="all")))) == count
+    assert ids(store.page(PageQuery(tag=last))) == [count]
+    assert ids(store.page(PageQuery(text=needle(f"b-{count}")))) == [count]
+    assert ids(store.page(PageQuery(tag=f"a{count}"))) == []
+
+
 def test_a_droplet_is_found_as_it_was_put(store):
     given = entry(7, "tap7", dpid="f" * 16)
     (outcome,) = store.write([put(given)])
