@@ -83,7 +83,10 @@ class Port:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """All ports of one bridge as of `revision`. `lease` is in seconds."""
+    """All ports of one bridge as of `revision`. `lease` is in seconds.
+
+    `clashing` tells whether an address is nobody's, for two ports claim it.
+    """
 
     dpid: str
     hv_local_subnet: IPv4Network
@@ -91,6 +94,7 @@ class View:
     revision: int
     ports: Mapping[int, Port] = field(default_factory=dict)
     by_address: Mapping[str, Port] = field(default_factory=dict)
+    clashing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +159,7 @@ class _Fold:
         self._now = now
         self._base: View | None = following.incoming or following.view
         self._ports: dict[int, Port] | None = None
+        self._touched: set[int] = set()  # ofports that may be another's than in the base
 
     def apply(self, event: Event) -> None:
         kind = event["event"]
@@ -163,8 +168,10 @@ class _Fold:
         elif kind == "port":
             port = self._port(event["port"])
             self._changeable(event)[port.ofport] = port
+            self._touched.add(port.ofport)
         elif kind == "gone":
             self._changeable(event).pop(int(event["ofport"]), None)
+            self._touched.add(int(event["ofport"]))
         elif kind == "in-sync":
             self._complete(event)
         elif kind == "heartbeat" and self._base is not None:
@@ -199,18 +206,25 @@ class _Fold:
         if self._base is None:
             raise EventError("a change without a view to change")
         if self._ports is None:
-            self._ports = dict(self._base.ports)
+            self._ports = _copied(self._base.ports)
         self._base = replace(self._base, revision=int(event["revision"]))
         return self._ports
 
     def _settle(self) -> View | None:
         if self._base is not None and self._ports is not None:
+            found = _changed_by_address(self._base, self._ports, self._touched)
+            clashing = False
+            if found is None:
+                found = _by_address(self._ports.values())
+                addressed = sum(port.hv_local_ip is not None for port in self._ports.values())
+                clashing = len(found) < addressed
             self._base = replace(
                 self._base,
                 ports=MappingProxyType(self._ports),
-                by_address=MappingProxyType(_by_address(self._ports.values())),
+                by_address=MappingProxyType(found),
+                clashing=clashing,
             )
-            self._ports = None
+            self._ports, self._touched = None, set()
         return self._base
 
     def _port(self, port: Mapping[str, Any]) -> Port:
@@ -292,6 +306,38 @@ def _formats(droplet_id: int, given: Mapping[str, Any]) -> tuple[str, ...] | Non
     return tuple(formats)
 
 
+def _copied(mapping: Mapping[Any, Port]) -> dict[Any, Port]:
+    # `dict` asks a proxy for one key after the other; the proxy itself copies the table.
+    return mapping.copy() if isinstance(mapping, MappingProxyType) else dict(mapping)
+
+
+def _changed_by_address(
+    before: View, ports: Mapping[int, Port], touched: Iterable[int]
+) -> dict[str, Port] | None:
+    """`_by_address` of `ports`, which differ from `before` at `touched` alone; None: not told so.
+
+    A copy of a mapping is a hundred times cheaper than looking at each port. Where two claim an
+    address, or did, all must be looked at.
+    """
+    if before.clashing:
+        return None
+    found = _copied(before.by_address)
+    for ofport in touched:
+        known = before.ports.get(ofport)
+        if known is not None and known.hv_local_ip is not None:
+            if found.get(known.hv_local_ip) is not known:
+                return None
+            del found[known.hv_local_ip]
+    for ofport in touched:
+        port = ports.get(ofport)
+        if port is None or port.hv_local_ip is None:
+            continue
+        if port.hv_local_ip in found:
+            return None
+        found[port.hv_local_ip] = port
+    return found
+
+
 def _by_address(ports: Iterable[Port]) -> dict[str, Port]:
     """Ports by hv-local address. Two claiming one address both lose it: in doubt, neither."""
     found: dict[str, Port] = {}
@@ -313,6 +359,8 @@ def taken_away(before: View | None, after: View | None) -> frozenset[str]:
     if before is None or before is after:
         return frozenset()
     now: Mapping[str, Port] = {} if after is None else after.by_address
+    if now is before.by_address:
+        return frozenset()
     return frozenset(
         address
         for address, port in before.by_address.items()

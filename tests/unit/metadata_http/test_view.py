@@ -113,6 +113,15 @@ def test_two_ports_claiming_one_address_both_lose_it():
     assert back.view.by_address["100.127.2.90"].droplet.droplet_id == 7
 
 
+def test_a_third_that_claims_an_address_has_it_no_more_than_the_two():
+    begun = synced(put(10, ofport=1), put(10, ofport=2))
+    assert not begun.view.by_address
+    third = follow(put(11, ofport=3), start=begun)
+    assert not third.view.by_address
+    gone = [{"event": "gone", "revision": 12, "ofport": n} for n in (1, 2)]
+    assert [port.ofport for port in follow(*gone, start=third).view.by_address.values()] == [3]
+
+
 def test_prepared_answers_live_as_long_as_the_binding_and_its_document():
     before = synced(put(10))
     droplet = before.view.ports[602].droplet
