@@ -16,6 +16,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -243,11 +244,13 @@ def _measure_news(
 
 
 def _lose_one(region: Region, leaders: dict[int, int], growth: Growth) -> None:
-    """Kill a controller; the others take its switches over. It lives again afterwards."""
-    victim, *others = region.controllers
+    """Kill who leads most; the others take its switches over. It lives again afterwards."""
+    ((most, _),) = Counter(leaders.values()).most_common(1)
+    victim = region.controllers[most]
+    others = [each for each in region.controllers if each is not victim]
     region.forget_logs(others)
     killed = victim.kill()
-    led = {dpid for dpid, leader in leaders.items() if leader == 0}
+    led = {dpid for dpid, leader in leaders.items() if leader == most}
     # Some may have been given up to another one at the last moment.
     led -= set().union(*(other.led() for other in others))
     at = region.wait_for_sync(others, led)
