@@ -84,6 +84,8 @@ FIELDS = {
     "file": Field(_text, "path of a file"),
     "flows": Field(_whole, "how many flows"),
     "former_dpid": Field(_dpid, "the bridge's before, 16 hex digits"),
+    "mebibytes": Field(_whole, "size of the process in memory"),
+    "mebibytes_before": Field(_whole, "the same before"),
     "method": Field(_text, "an HTTP request's method"),
     "mode": Field(_mode, "a file's permissions, octal"),
     "more": Field(_whole, "lines like this one that were held back before it"),

@@ -38,6 +38,12 @@ STARTED = Event(
     "registry {registry}: {droplets} droplets",
     "The registry is open.",
 )
+MEMORY_LOOKED_AT = Event(
+    "memory_looked_at",
+    INFO,
+    "memory: {count} objects let go in {seconds} s, {mebibytes} MiB left of {mebibytes_before}",
+    "The process had grown. Nothing else is done meanwhile, so with a large fleet it is a pause.",
+)
 
 # -- switches --------------------------------------------------------------------------------------
 

@@ -43,6 +43,7 @@ from ryu_apps.settings import (
     require_protected,
 )
 from ryu_apps.southbound import meters
+from ryu_apps.southbound.heap import look_at_all, look_seldom
 from ryu_apps.southbound.interrupt import interrupt_main
 from ryu_apps.southbound.listeners import end_with_listener, listen_alone
 from ryu_apps.southbound.logs import write_logs
@@ -85,6 +86,9 @@ sys.setswitchinterval(0.0005)
 
 # And here, so that all but one line of Ryu's has our form: that it loads us.
 LOGS = write_logs(*read_log_settings(cfg.CONF))
+
+# Here, before the registry is read.
+look_seldom()
 
 
 class MetadataController(app_manager.RyuApp):
@@ -136,6 +140,7 @@ class MetadataController(app_manager.RyuApp):
         hub.spawn(self._registry.check)
         self._endless = (
             hub.spawn(self._switchboard.forget_lapsed_servers),
+            hub.spawn(look_at_all, self._switchboard.is_taking_over),
             hub.spawn(end_with_listener, raise_error=True),
             hub.spawn(keep_manager_informed, self._status),
         )

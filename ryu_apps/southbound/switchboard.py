@@ -176,6 +176,10 @@ class Switchboard:
             "news_waiting": sum(session.waiting for session in self._sessions.values()),
         }
 
+    def is_taking_over(self) -> bool:
+        """Whether any switch is not in sync yet."""
+        return any(each.switch.state is SwitchState.SYNCING for each in self._sessions.values())
+
     def feed(self, dpid: int) -> PortFeed | None:
         """The ports of a switch; None for one that is not known."""
         switch = self._fleet.switches.get(dpid)

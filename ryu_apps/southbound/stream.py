@@ -1,0 +1,76 @@
+"""The bytes of one switch's connection, in as few calls of the kernel as it takes.
+
+Ryu reads a message in two calls, its header first, and waits for each on its own; it wakes every
+five seconds on each connection to see that nothing came; and what is sent goes through a queue and
+another green thread. Here it reads whatever there is at once, which its loop takes as well, is woken
+by nothing but news, and what finds the way free is written at once.
+"""
+
+from typing import Any
+
+import eventlet
+from eventlet.greenio import GreenSocket
+from ryu.controller.controller import Datapath
+
+# Ryu cuts what has come message by message and copies the rest each time, so not all of it.
+_READ = 16 << 10
+
+_IDLE = 300.0
+"""Seconds without a byte after which Ryu's reader looks around: its own echoes come far oftener."""
+
+
+class Stream:
+    """Ryu's socket of `datapath`, in its place."""
+
+    def __init__(self, datapath: Datapath) -> None:
+        self._datapath = datapath
+        self._socket = datapath.socket
+        # TLS may want to read before it can write, so it keeps to the queue.
+        self._is_plain = type(self._socket) is GreenSocket
+        self._patience = self._socket.gettimeout()
+        self._is_sending = False
+        datapath.socket = self
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._socket, name)
+
+    def recv(self, size: int) -> bytes:
+        """What has come, more than `size` bytes where there is more. As a socket's."""
+        self._socket.settimeout(_IDLE)
+        return self._socket.recv(max(size, _READ))
+
+    def sendall(self, data: bytes) -> None:
+        """As a socket's, and with the patience it had, each time it has to wait."""
+        self._is_sending = True
+        try:
+            rest = memoryview(data)
+            while rest:
+                self._socket.settimeout(self._patience)
+                rest = rest[self._socket.send(rest) :]
+        finally:
+            self._is_sending = False
+
+    def shutdown(self, how: int) -> None:
+        """As a socket's: the switch is to end the connection, too, and has as long as for a byte."""
+        self._socket.shutdown(how)
+        if self._patience is not None:
+            eventlet.spawn_after(self._patience, _end, self._socket)
+
+    def write(self, data: bytes) -> None:
+        """At once what goes at once, behind whatever waits to be sent; the rest waits."""
+        datapath = self._datapath
+        if self._is_plain and not self._is_sending and datapath.send_q and datapath.send_q.empty():
+            try:
+                data = data[self._socket.fd.send(data) :]
+            except OSError:
+                # Ryu's own thread finds out what is wrong, if anything is.
+                pass
+        if data:
+            datapath.send(data)
+
+
+def _end(socket: Any) -> None:
+    try:
+        socket.shutdown(2)
+    except OSError:
+        pass
