@@ -204,7 +204,7 @@ class MetadataController(app_manager.RyuApp):
     @set_ev_cls(ofp_event.EventOFPMeterConfigStatsReply, MAIN_DISPATCHER)
     def _meter_list(self, event: ofp_event.EventOFPMeterConfigStatsReply) -> None:
         msg = event.msg
-        found = tuple(meters.meters(msg))
+        found = tuple(meters.meters(msg.buf))
         self._switchboard.deliver(msg.datapath, MeterList(msg.xid, found, _more(msg)))
 
     @set_ev_cls(ofp_event.EventOFPAggregateStatsReply, MAIN_DISPATCHER)

@@ -45,16 +45,33 @@ class Check:
 
 
 class Watch:
-    """What is known to be worth a look on one connection."""
+    """What is known to be worth a look on one connection, which began `now` with a look at all.
 
-    def __init__(self, now: float) -> None:
+    `share`, in 0..1, is another for each switch: many that connect at once are not all looked at
+    together ever after.
+    """
+
+    def __init__(self, now: float, share: float = 0.0) -> None:
         self.monitored = False
+        self._share = share
         self._cookies: set[int] = set()
         self._suspect = False
         self._all = False
         self._not_before = now
         self._next_count = now + COUNT_EVERY[False]
         self._next_read = now + READ_EVERY[False]
+
+    def monitor(self, now: float) -> None:
+        """The switch is to tell of changes from now on: first it is looked at some time later."""
+        self.monitored = True
+        self._next_count = now + COUNT_EVERY[True] * (1 - self._share / 2)
+        self._next_read = now + READ_EVERY[True] * (1 - self._share / 2)
+
+    def unmonitor(self, now: float) -> None:
+        """The switch cannot tell of changes."""
+        self.monitored = False
+        self._next_count = min(self._next_count, now + COUNT_EVERY[False])
+        self._next_read = min(self._next_read, now + READ_EVERY[False])
 
     def changed(self, cookie: int, now: float) -> None:
         """Somebody changed a flow under this cookie of ours."""

@@ -17,7 +17,7 @@ from ryu_apps.southbound import encode
 from ryu_apps.southbound.encode import Image
 from ryu_apps.southbound.forms import Codec
 from ryu_apps.southbound.news import FlowList
-from ryu_apps.southbound.raw import expect_flows
+from ryu_apps.southbound.raw import expect_bytes
 from ryu_apps.southbound.readback import flow_counters
 
 PATIENCE = 5.0
@@ -75,7 +75,7 @@ class FlowReader:
             return
         request = encode.flows_request(self._datapath, question.flows.cookie, CookieMark.EXACT)
         self._datapath.set_xid(request)
-        expect_flows(self._datapath, request.xid)
+        expect_bytes(self._datapath, request.xid)
         self._asked[request.xid] = question
         self._datapath.send_msg(request)
 

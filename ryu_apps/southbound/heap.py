@@ -15,7 +15,7 @@ from time import perf_counter
 
 from ryu.lib import hub
 
-from ovs_metadata_logs.own import say
+from ovs_metadata_logs import say
 from ryu_apps import events
 
 LOG = logging.getLogger(__name__)

@@ -33,7 +33,7 @@ from ryu_apps.southbound.forms import Codec
 from ryu_apps.southbound.meters import meters_request
 from ryu_apps.southbound.news import FlowChanges, FlowCount, FlowList, MeterList
 from ryu_apps.southbound.overlap import captures, shapes
-from ryu_apps.southbound.raw import ONFST_FLOW_MONITOR, expect_flows
+from ryu_apps.southbound.raw import ONFST_FLOW_MONITOR, expect_bytes
 from ryu_apps.southbound.readback import (
     FlowEvent,
     flow_changes,
@@ -47,8 +47,7 @@ LOG = logging.getLogger(__name__)
 # How many ports are compared before other green threads get their turn.
 _SLICE = 16
 
-# Up to so many meters are read back with each count, more with each full comparison only: Ryu takes
-# 12 us to decode one.
+# Up to so many meters are read back with each count, more with each full comparison only.
 _FEW_METERS = range(1, 2049)
 
 # Flows of others that are remembered, and that are told one by one.
@@ -83,7 +82,7 @@ class Inspector:
         self._datapath = datapath
         self._switch = switch
         self._codec = codec
-        self._watch = Watch(monotonic())
+        self._watch = Watch(monotonic(), _share(switch.dpid))
         self._inquiry: _Inquiry | None = None
         self._left = 0  # So many flows under cookies of ours are others' and left alone for now.
         self._foreign: dict[object, tuple[int, Image]] = {}
@@ -104,7 +103,7 @@ class Inspector:
         )
         self._datapath.set_xid(request)
         self._monitor_xid = request.xid
-        self._watch.monitored = True
+        self._watch.monitor(monotonic())
         self._datapath.send_msg(request)
 
     def wait(self) -> float | None:
@@ -115,7 +114,7 @@ class Inspector:
         """The switch refused a message; False if it is none of ours."""
         if xid == self._monitor_xid:
             say(LOG, events.NO_FLOW_MONITOR, dpid=self._switch.dpid, reason=reason)
-            self._watch.monitored = False
+            self._watch.unmonitor(monotonic())
             return True
         if self._inquiry is None or xid not in self._inquiry.waiting:
             return False
@@ -230,7 +229,7 @@ class Inspector:
     def _ask_flows(self, cookie: int, mask: int, table: int = ofp.OFPTT_ALL) -> None:
         request = encode.flows_request(self._datapath, cookie, mask, table)
         self._datapath.set_xid(request)
-        expect_flows(self._datapath, request.xid)
+        expect_bytes(self._datapath, request.xid)
         self._inquiry.waiting.add(request.xid)
         self._datapath.send_msg(request)
 
@@ -238,6 +237,7 @@ class Inspector:
         """Before the flows, so that the answer comes while the inquiry goes on."""
         request = meters_request(self._datapath)
         self._datapath.set_xid(request)
+        expect_bytes(self._datapath, request.xid)
         self._inquiry.meters_xid = request.xid
         self._datapath.send_msg(request)
 
@@ -351,6 +351,11 @@ class Inspector:
         other = ofports.start if flows.ofport != ofports.start else ofports.stop - 1
         mac = None if flows.mac is None else _OTHER_MAC[flows.mac == _OTHER_MAC[0]]
         return replace(flows, ofport=other, droplet_id=flows.droplet_id ^ 1, mac=mac)
+
+
+def _share(dpid: int) -> float:
+    """A number in 0..1 for each switch, spread evenly: the golden ratio's multiples are."""
+    return dpid * 0.6180339887 % 1
 
 
 _OTHER_MAC = ("02:00:00:00:00:01", "02:00:00:00:00:02")

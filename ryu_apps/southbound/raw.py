@@ -4,8 +4,8 @@ Ryu decodes a message before any application sees it, and a flow takes it 400 us
 would keep everybody waiting for half a minute. It lets a parser be registered for each version of
 OpenFlow (`ofproto_parser.register_msg_parser`). Ours hands everything to Ryu's own but
 
-- the flows we asked for ourselves, known by connection and xid; whatever other application shares
-  the process gets its own replies decoded as ever;
+- the flows and meters we asked for ourselves, known by connection and xid; whatever other
+  application shares the process gets its own replies decoded as ever;
 - updates of an ONF flow monitor, which Ryu 4.34 has no decoder for;
 - descriptions of ports, anybody's, which `ports.py` decodes to the same.
 
@@ -32,11 +32,17 @@ _EXPERIMENTER = struct.Struct(ofp.OFP_EXPERIMENTER_MULTIPART_HEADER_PACK_STR)
 
 _ryu_s_own = parser.msg_parser
 
+# What is answered with so much that Ryu is not to decode it.
+_LONG = {
+    ofp.OFPMP_FLOW: parser.OFPFlowStatsReply,
+    ofp.OFPMP_METER_CONFIG: parser.OFPMeterConfigStatsReply,
+}
+
 _expected: WeakKeyDictionary[ProtocolDesc, set[int]] = WeakKeyDictionary()
 
 
-def expect_flows(datapath: ProtocolDesc, xid: int) -> None:
-    """The flows this connection answers `xid` with are wanted as bytes, until the last part."""
+def expect_bytes(datapath: ProtocolDesc, xid: int) -> None:
+    """The flows or meters this connection answers `xid` with come as bytes, until the last part."""
     _expected.setdefault(datapath, set()).add(xid)
 
 
@@ -46,10 +52,10 @@ def _parse(
 ) -> MsgBase:
     if msg_type == ofp.OFPT_MULTIPART_REPLY:
         kind, flags = _KIND_AND_FLAGS.unpack_from(buf, ofp.OFP_HEADER_SIZE)
-        if kind == ofp.OFPMP_FLOW and xid in _expected.get(datapath, ()):
+        if kind in _LONG and xid in _expected.get(datapath, ()):
             if not flags & ofp.OFPMPF_REPLY_MORE:
                 _expected[datapath].discard(xid)
-            return _raw(parser.OFPFlowStatsReply, datapath, msg_len, xid, flags, buf)
+            return _raw(_LONG[kind], datapath, msg_len, xid, flags, buf)
         if kind == ofp.OFPMP_PORT_DESC:
             message = _raw(parser.OFPPortDescStatsReply, datapath, msg_len, xid, flags, buf)
             message.type, message.body = kind, ports(message.buf)

@@ -21,6 +21,7 @@ from ryu_apps.pipeline.port_flows import REQUEST, PortFlows
 from ryu_apps.southbound import encode
 from ryu_apps.southbound.forms import Codec
 from ryu_apps.southbound.series import DELETED_METERS, FLUSHES, Series, set_meters
+from ryu_apps.southbound.stream import write
 from ryu_apps.southbound.turns import TURNS
 
 # Bytes written at once. Ryu queues 16 messages a connection, whatever their size, and hands each
@@ -325,7 +326,7 @@ class Sender:
 
     def _flush(self) -> None:
         data, self._buffer = bytes(self._buffer), bytearray()
-        self._datapath.send(data)
+        write(self._datapath, data)
 
 
 def _told_apart(parts: Iterable[Flow | PortFlows]) -> Iterator[tuple[Flow, bool]]:

@@ -46,7 +46,7 @@ from ryu_apps.southbound.news import (
     Reconsider,
     Refusal,
 )
-from ryu_apps.southbound.raw import expect_flows
+from ryu_apps.southbound.raw import expect_bytes
 from ryu_apps.southbound.readback import flow_images
 from ryu_apps.southbound.sending import Sender, SwitchFault
 from ryu_apps.southbound.turns import TURNS
@@ -303,7 +303,7 @@ class Session:
         shared = self.switch.settings.cookie.shared
         request = encode.flows_request(self.datapath, shared, CookieMark.MASK)
         self.datapath.set_xid(request)
-        expect_flows(self.datapath, request.xid)
+        expect_bytes(self.datapath, request.xid)
         installed: dict[int, set[encode.Image]] = defaultdict(set)
         for part in self._ask(request, FlowList):
             for cookie, image in flow_images(part.message):
@@ -322,11 +322,10 @@ class Session:
             (features,) = self._ask(meters.features_request(self.datapath), MeterLimit)
             if not features.limit:
                 return NO_METERS
-            found = [
-                one
-                for part in self._ask(meters.meters_request(self.datapath), MeterList)
-                for one in part.meters
-            ]
+            request = meters.meters_request(self.datapath)
+            self.datapath.set_xid(request)
+            expect_bytes(self.datapath, request.xid)
+            found = [one for part in self._ask(request, MeterList) for one in part.meters]
         except SwitchFault as fault:
             say(LOG, events.NO_METERS, dpid=self.switch.dpid, reason=fault)
             return NO_METERS

@@ -25,6 +25,7 @@ from ryu_apps.southbound.counting import FlowQuestion
 from ryu_apps.southbound.news import Acknowledged, Closed, LookAgain, Proof, Reconsider
 from ryu_apps.southbound.roles import Roles
 from ryu_apps.southbound.session import Session
+from ryu_apps.southbound.stream import Stream
 
 LOG = logging.getLogger(__name__)
 
@@ -73,6 +74,7 @@ class Switchboard:
     def accepted(self, datapath: Datapath) -> None:
         """Somebody connected; the handshake begins."""
         self._accepted[datapath] = monotonic()
+        Stream(datapath)
 
     def prepare(self, dpid: int) -> None:
         """Another controller may have led the switch: find out who follows it by now.

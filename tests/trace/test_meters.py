@@ -39,7 +39,7 @@ def connection(bridge: DummyBridge) -> Iterator[OpenFlow13]:
 def present(connection: OpenFlow13) -> dict[int, Meter | None]:
     """The switch's meters by id."""
     answers = connection.ask(meters.meters_request(connection.datapath))
-    return dict(one for answer in answers for one in meters.meters(answer))
+    return dict(one for answer in answers for one in meters.meters(answer.buf))
 
 
 def refusals(connection: OpenFlow13, *messages: object) -> list[str]:

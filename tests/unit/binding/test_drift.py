@@ -31,10 +31,13 @@ def later(seconds: float) -> float:
 
 
 class TestWatch:
+    @pytest.mark.parametrize("share", [0.0, 0.4, 1.0])
     @pytest.mark.parametrize("monitored", [True, False])
-    def test_with_nothing_to_be_seen_it_counts_now_and_then(self, monitored: bool):
-        watch = Watch(T)
-        watch.monitored = monitored
+    def test_with_nothing_to_be_seen_it_counts_now_and_then(self, monitored: bool, share: float):
+        watch = Watch(T, share)
+        watch.monitor(T)
+        if not monitored:
+            watch.unmonitor(T)
         now, checks = T, []
         while now < T + 2 * READ_EVERY[monitored]:
             now += 0.5
@@ -45,6 +48,19 @@ class TestWatch:
         assert checks.count(Look.ALL) >= 1
         assert checks.count(Look.ALL) <= seconds / READ_EVERY[monitored] + 1
         assert Look.SOME not in checks
+
+    def test_a_switch_that_tells_of_changes_is_not_looked_at_soon_after_it_was_taken_over(self):
+        watch = Watch(T)
+        watch.monitor(T)
+        assert watch.wait(T) == COUNT_EVERY[True]
+        watch.unmonitor(T)
+        assert watch.wait(T) == COUNT_EVERY[False]
+
+    def test_switches_that_connect_at_once_are_looked_at_one_after_the_other(self):
+        watches = [Watch(T, share) for share in (0.0, 0.5, 1.0)]
+        for watch in watches:
+            watch.monitor(T)
+        assert len({watch.wait(T) for watch in watches}) == len(watches)
 
     def test_a_change_is_looked_at_when_the_burst_is_over(self):
         watch = Watch(T)

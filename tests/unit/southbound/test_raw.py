@@ -11,7 +11,7 @@ from ryu.ofproto.ofproto_v1_3_parser import OFPExperimenterStatsReply, OFPFlowSt
 
 from ryu_apps.pipeline.droplet_flows import droplet_flows
 from ryu_apps.southbound.encode import add_flow, image
-from ryu_apps.southbound.raw import ONFST_FLOW_MONITOR, expect_flows, is_flow_monitor
+from ryu_apps.southbound.raw import ONFST_FLOW_MONITOR, expect_bytes, is_flow_monitor
 from ryu_apps.southbound.readback import FlowEvent, flow_changes, flow_images, match_text
 from tests.droplets import META, STANDALONE, TALK
 from tests.unit.southbound.test_readback import MATCH_AT, entry
@@ -33,7 +33,7 @@ def decoded(
 
 def test_our_own_flows_come_as_bytes_until_the_last_part():
     datapath, body = ProtocolDesc(ofp.OFP_VERSION), b"".join(map(entry, FLOWS))
-    expect_flows(datapath, 7)
+    expect_bytes(datapath, 7)
     for flags in (ofp.OFPMPF_REPLY_MORE, 0):
         message = decoded(datapath, ofp.OFPMP_FLOW, body, flags=flags)
         assert isinstance(message, OFPFlowStatsReply)
@@ -44,7 +44,7 @@ def test_our_own_flows_come_as_bytes_until_the_last_part():
 
 def test_those_of_others_in_the_process_come_as_ever():
     datapath, body = ProtocolDesc(ofp.OFP_VERSION), b"".join(map(entry, FLOWS))
-    expect_flows(datapath, 7)
+    expect_bytes(datapath, 7)
     assert len(decoded(datapath, ofp.OFPMP_FLOW, body, xid=8).body) == len(FLOWS)
     other = ProtocolDesc(ofp.OFP_VERSION)
     assert len(decoded(other, ofp.OFPMP_FLOW, body).body) == len(FLOWS)
