@@ -40,6 +40,8 @@ from ryu_apps.southbound.readback import (
     flow_images,
     match_text,
 )
+from ryu_apps.southbound.series import counts
+from ryu_apps.southbound.stream import next_xid, write
 from ryu_apps.southbound.turns import TURNS
 
 LOG = logging.getLogger(__name__)
@@ -246,12 +248,13 @@ class Inspector:
         shared, inquiry = self._switch.settings.cookie.shared, self._inquiry
         asked = [(shared, CookieMark.MASK, ofp.OFPTT_ALL)]
         asked += [(0, 0, table) for table in self._tables]
+        requests = b""
         for cookie, mask, table in asked:
-            request = encode.count_request(self._datapath, cookie, mask, table)
-            self._datapath.set_xid(request)
-            inquiry.waiting.add(request.xid)
-            inquiry.ours_xid = inquiry.ours_xid or request.xid
-            self._datapath.send_msg(request)
+            xid = next_xid(self._datapath)
+            inquiry.waiting.add(xid)
+            inquiry.ours_xid = inquiry.ours_xid or xid
+            requests += counts(cookie, mask, table).message(xid)
+        write(self._datapath, requests)
 
     def _ask_foreign(self) -> None:
         """All flows in our tables that are not ours, without ours.

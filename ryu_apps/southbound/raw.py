@@ -7,7 +7,7 @@ OpenFlow (`ofproto_parser.register_msg_parser`). Ours hands everything to Ryu's 
 - the flows and meters we asked for ourselves, known by connection and xid; whatever other
   application shares the process gets its own replies decoded as ever;
 - updates of an ONF flow monitor, which Ryu 4.34 has no decoder for;
-- descriptions of ports, anybody's, which `ports.py` decodes to the same.
+- descriptions of ports, anybody's, and news of them, which `ports.py` decodes to the same.
 
 The first two become the messages that Ryu has for them, with `body` empty and the bytes in `buf`.
 """
@@ -22,7 +22,7 @@ from ryu.ofproto import ofproto_v1_3_parser as parser
 from ryu.ofproto.ofproto_parser import MsgBase
 from ryu.ofproto.ofproto_protocol import ProtocolDesc
 
-from ryu_apps.southbound.ports import ports
+from ryu_apps.southbound.ports import ports, status
 
 # openflow-1.3.h of Open vSwitch: ONFST_FLOW_MONITOR of ONF extension 187, as it has it.
 ONFST_FLOW_MONITOR = 1870
@@ -62,6 +62,12 @@ def _parse(
             return message
         if kind == ofp.OFPMP_EXPERIMENTER and is_flow_monitor(buf):
             return _raw(parser.OFPExperimenterStatsReply, datapath, msg_len, xid, flags, buf)
+    if msg_type == ofp.OFPT_PORT_STATUS:
+        news = parser.OFPPortStatus(datapath)
+        news.set_headers(version, msg_type, msg_len, xid)
+        news.set_buf(buf[:msg_len])
+        news.reason, news.desc = status(news.buf)
+        return news
     return _ryu_s_own(datapath, version, msg_type, msg_len, xid, buf)
 
 

@@ -10,6 +10,7 @@ from functools import lru_cache
 from ryu.ofproto import ofproto_v1_3 as ofp
 from ryu.ofproto.ofproto_parser import MsgBase
 from ryu.ofproto.ofproto_protocol import ProtocolDesc
+from ryu.ofproto.ofproto_v1_3_parser import OFPBarrierRequest
 
 from ryu_apps.openflow.meter import Meter
 from ryu_apps.southbound import encode, meters
@@ -40,6 +41,17 @@ class Series:
         return self._form.fill((xid.to_bytes(4, "big"), number.to_bytes(self._width, "big")))
 
 
+class Repeated:
+    """A message of which only the xid differs from one time to the next."""
+
+    def __init__(self, message: MsgBase) -> None:
+        self._form = Form(_bytes(message), [(_XID_AT, _XID_WIDTH, 0)])
+
+    def message(self, xid: int) -> bytes:
+        """The message with this xid."""
+        return self._form.fill((xid.to_bytes(4, "big"),))
+
+
 def _bytes(message: MsgBase) -> bytes:
     message.set_xid(0)
     message.serialize()
@@ -51,6 +63,21 @@ FLUSHES = Series(lambda zone: encode.flush_zone(_OPENFLOW_13, zone), 2)
 
 DELETED_METERS = Series(lambda meter_id: meters.delete_meter(_OPENFLOW_13, meter_id), 4)
 """`meters.delete_meter` of each id."""
+
+BARRIERS = Repeated(OFPBarrierRequest(_OPENFLOW_13))
+"""OFPBarrierRequest."""
+
+
+@lru_cache(8)
+def controls(kind: int) -> Series:
+    """`encode.bundle_control` of this kind for each bundle."""
+    return Series(lambda bundle_id: encode.bundle_control(_OPENFLOW_13, bundle_id, kind), 4)
+
+
+@lru_cache(64)
+def counts(cookie: int, mask: int, table: int) -> Repeated:
+    """`encode.count_request` of these; bridges have them in common."""
+    return Repeated(encode.count_request(_OPENFLOW_13, cookie, mask, table))
 
 
 @lru_cache(16)

@@ -67,6 +67,14 @@ class Stream:
             self._datapath.send(data)
 
 
+def next_xid(datapath: Any, count: int = 1) -> int:
+    """The first of so many consecutive xids that nobody else has."""
+    most = datapath.ofproto.MAX_XID
+    first = (datapath.xid + 1) & most
+    datapath.xid = (datapath.xid + count) & most
+    return first
+
+
 def write(datapath: Any, data: bytes) -> None:
     """Send messages, by the datapath's stream where it has one."""
     if isinstance(datapath.socket, Stream):

@@ -35,6 +35,20 @@ def test_ports_are_those_of_ryu(bodies: list[bytes], xid: int, more: bool, rest:
     assert {**vars(ours), "body": 0} == {**vars(plain), "body": 0}
 
 
+@given(body=described, reason=st.integers(0, 255), xid=u32, rest=st.binary())
+@effort(40)
+def test_news_of_a_port_are_those_of_ryu(body: bytes, reason: int, xid: int, rest: bytes):
+    datapath = ProtocolDesc(ofp.OFP_VERSION)
+    data = struct.pack("!B7x", reason) + body
+    header = (ofp.OFP_VERSION, ofp.OFPT_PORT_STATUS, ofp.OFP_HEADER_SIZE + len(data), xid)
+    message = struct.pack("!BBHI", *header) + data
+    ours = ofproto_parser.msg(datapath, *header, bytearray(message + rest))
+    plain = parser.msg_parser(datapath, *header, bytearray(message))
+    assert type(ours) is type(plain)
+    assert vars(ours.desc) == vars(plain.desc)
+    assert vars(ours) == vars(plain)
+
+
 @given(bodies=st.lists(described, min_size=1, max_size=2), cut=st.integers(1, 63))
 @effort(20)
 def test_a_port_that_is_cut_off_is_no_port(bodies: list[bytes], cut: int):

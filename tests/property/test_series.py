@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ryu.ofproto import ofproto_v1_3 as ofp
+from ryu.ofproto import ofproto_v1_3_parser as parser
 from ryu.ofproto.ofproto_parser import MsgBase
 from ryu.ofproto.ofproto_protocol import ProtocolDesc
 
@@ -14,6 +15,7 @@ from tests.property.effort import effort
 OPENFLOW_13 = ProtocolDesc(ofp.OFP_VERSION)
 
 u32 = st.integers(0, 2**32 - 1)
+u64 = st.integers(0, 2**64 - 1)
 rates = st.integers(1, 2**32 - 1)
 meters_of_any_kind = st.builds(Meter, st.integers(1, MAX_METER_ID), rates, rates)
 
@@ -30,6 +32,23 @@ def plainly(message: MsgBase, xid: int) -> bytes:
 def test_flushes(zone: int, xid: int):
     plain = plainly(encode.flush_zone(OPENFLOW_13, zone), xid)
     assert series.FLUSHES.message(zone, xid) == plain
+
+
+@given(bundle_id=u32, xid=u32)
+@effort(40)
+def test_bundles_and_barriers(bundle_id: int, xid: int):
+    for kind in (ofp.ONF_BCT_OPEN_REQUEST, ofp.ONF_BCT_COMMIT_REQUEST):
+        plain = plainly(encode.bundle_control(OPENFLOW_13, bundle_id, kind), xid)
+        assert series.controls(kind).message(bundle_id, xid) == plain
+    plain = plainly(parser.OFPBarrierRequest(OPENFLOW_13), xid)
+    assert series.BARRIERS.message(xid) == plain
+
+
+@given(cookie=u64, mask=u64, table=st.integers(0, 255), xid=u32)
+@effort(40)
+def test_counts(cookie: int, mask: int, table: int, xid: int):
+    plain = plainly(encode.count_request(OPENFLOW_13, cookie, mask, table), xid)
+    assert series.counts(cookie, mask, table).message(xid) == plain
 
 
 @given(meter=meters_of_any_kind, xid=u32)
