@@ -1,7 +1,7 @@
 """When Python's garbage collector looks at the whole heap, which stops everybody on the one thread.
 
 By itself it does so each time a quarter has been added: while a thousand switches connect that was
-a third of the time, in pauses that grew to half a second. Nearly all that dies here dies by its
+a third of the time, in pauses that grew with the heap. Nearly all that dies here dies by its
 count of references; what is left are the sessions of connections that ended, tied in circles. So
 the whole heap is looked at when the process has grown by a quarter since, and nobody connects.
 """
