@@ -70,8 +70,8 @@ class UnreadController(RyuController):
 @contextmanager
 def unread(folder):
     controller = UnreadController(folder)
-    controller.start()
     try:
+        controller.start()
         yield controller
     finally:
         controller.process.kill()
