@@ -119,6 +119,7 @@ class MetadataController(app_manager.RyuApp):
             registry.boot_count << 32,
             servers.of,
             registry.is_current,
+            registry.whereabouts,
         )
         self._switchboard = Switchboard(fleet, servers, settings.ovsdb)
         registry.on_change = self._switchboard.reconsider
@@ -144,11 +145,13 @@ class MetadataController(app_manager.RyuApp):
             hub.spawn(end_with_listener, raise_error=True),
             hub.spawn(keep_manager_informed, self._status),
         )
-        if self._following is not None and self._roles is not None:
+        placing = self._registry.placing
+        if self._following is not None and self._roles is not None and placing is not None:
             self._endless += (
                 hub.spawn(self._following.read_forever, raise_error=True),
                 hub.spawn(self._following.beat_forever, raise_error=True),
                 hub.spawn(self._roles.share_out, raise_error=True),
+                hub.spawn(placing.write_forever, raise_error=True),
             )
 
     def stop(self) -> None:

@@ -18,6 +18,7 @@ from ryu_apps.binding.followers import Followers, TooMany
 from ryu_apps.binding.port import Denied, Lobby, Nobody, SwitchPort, Tenant, Wanted
 from ryu_apps.binding.requests import RequestCounts
 from ryu_apps.binding.views import PortState, SwitchState, SwitchView
+from ryu_apps.binding.whereabouts import Whereabouts
 from ryu_apps.pipeline.layout import BridgeSettings
 from ryu_apps.registry.claims import Claim
 
@@ -92,7 +93,8 @@ class Fleet:
     """The switches by dpid, and the rules that span them.
 
     While `claims_are_current` says no, because others write to the registry and nothing is heard of
-    it, a droplet stays on the port where its flows are, and no droplet comes to a port anew.
+    it, a droplet stays on the port where its flows are, and no droplet comes to a port anew. There
+    others may lead switches, too: `whereabouts` has on which of all switches a name is.
     """
 
     def __init__(
@@ -102,6 +104,7 @@ class Fleet:
         first_revision: int,
         servers_of: Callable[[int], Iterable[str]],
         claims_are_current: Callable[[], bool] = lambda: True,
+        whereabouts: Whereabouts | None = None,
     ) -> None:
         self.switches: dict[int, Switch] = {}
         self.figures = Figures()
@@ -110,6 +113,7 @@ class Fleet:
         self._first_revision = first_revision
         self._servers_of = servers_of
         self._claims_are_current = claims_are_current
+        self._whereabouts = whereabouts
         self._held_back: set[str] = set()
         self._sequence = 0
         # port name -> dpid -> how recently it came to be seen there: the greatest is the newest.
@@ -180,6 +184,10 @@ class Fleet:
         if live or (switch.dpid not in ages and (not others or self._came_with(switch, name))):
             self._sequence += 1
             ages[switch.dpid] = self._sequence
+        if self._whereabouts is not None:
+            if live:
+                self._whereabouts.came(name, switch.dpid)
+            self._place(self._whereabouts, switch, name, live=live)
         ages.setdefault(switch.dpid, 0)
         switch.port_names.add(name)
         return [other.dpid for other in others]
@@ -187,6 +195,8 @@ class Fleet:
     def lose_sight(self, switch: Switch, name: str) -> list[int]:
         """The port of this name has gone; returns the dpids that must reconsider it."""
         switch.port_names.discard(name)
+        if self._whereabouts is not None:
+            self._whereabouts.gone(name, switch.dpid)
         ages = self._ages.get(name, {})
         ages.pop(switch.dpid, None)
         if not ages:
@@ -205,16 +215,18 @@ class Fleet:
         """Who belongs on this port."""
         claim = self._claims.get(port.name)
         if claim is None:
+            if self._whereabouts is not None:
+                self._whereabouts.withdraw(port.name, switch.dpid)
             patterns = switch.settings.droplet_port_names
             return Lobby() if any(fnmatchcase(port.name, p) for p in patterns) else Nobody()
         droplet = f"droplet {claim.droplet_id}"
         if claim.dpid is not None and claim.dpid != switch.dpid:
             reason = f"{droplet} claims {port.name} on switch {claim.dpid:016x} only"
             return Denied(reason, elsewhere=True)
-        newest = self._newest(claim)
-        if newest is not None and newest is not switch:
-            reason = f"{droplet}: a newer port {port.name} is on switch {newest.dpid:016x}"
-            return Denied(reason, elsewhere=True)
+        newest = self._newest(claim) if self._whereabouts is None else self._first(claim, switch)
+        if newest not in (None, switch.dpid):
+            reason = f"{droplet}: a newer port {port.name} is on switch {newest:016x}"
+            return Denied(f"{reason}{self._led_by(newest)}", elsewhere=True)
         if not self._claims_are_current() and not (
             switch.bridge is not None and switch.bridge.has_flows_of(port, claim.droplet_id)
         ):
@@ -231,10 +243,14 @@ class Fleet:
     def connected(self, switch: Switch, bridge: Bridge) -> None:
         """The switch is there; its bridge begins to take over."""
         switch.bridge, switch.state, switch.reason = bridge, SwitchState.SYNCING, None
+        if self._whereabouts is not None:
+            self._whereabouts.keep_only(switch.dpid, bridge.port_names())
 
     def disconnected(self, switch: Switch) -> None:
         """The connection is gone; other switches may have to reconsider `switch.port_names`."""
         switch.bridge, switch.state = None, SwitchState.DISCONNECTED
+        if self._whereabouts is not None:
+            self._whereabouts.forget(switch.dpid)
 
     def _came_with(self, switch: Switch, name: str) -> bool:
         """Whether the switch connected with the flows of the droplet that claims this name."""
@@ -243,19 +259,63 @@ class Fleet:
             return False
         return switch.bridge.had_flows_of(name, claim.droplet_id)
 
-    def _newest(self, claim: Claim) -> Switch | None:
+    def _newest(self, claim: Claim) -> int | None:
+        """The switch with the newest port of this name, of those that are connected here."""
         ages = self._ages.get(claim.port_name, {})
         if len(ages) == 1:
             # Nearly always, and asked for each port several times.
             (dpid,) = ages
-            only = self.switches[dpid]
-            return only if only.bridge is not None and claim.dpid in (None, dpid) else None
+            there = self.switches[dpid].bridge is not None
+            return dpid if there and claim.dpid in (None, dpid) else None
         candidates = [
-            switch
+            switch.dpid
             for switch in self._connected_with(claim.port_name)
             if claim.dpid in (None, switch.dpid)
         ]
-        return max(candidates, key=lambda switch: ages[switch.dpid], default=None)
+        return max(candidates, key=ages.__getitem__, default=None)
+
+    # -- where others lead switches as well -------------------------------------------------------
+
+    def _first(self, claim: Claim, switch: Switch) -> int | None:
+        """The switch with the newest port of this name, of all that anybody leads."""
+        whereabouts, name = self._whereabouts, claim.port_name
+        assert whereabouts is not None
+        if switch.bridge is not None and switch.dpid not in whereabouts.order(name):
+            # It was there before anybody claimed it.
+            live = whereabouts.saw_come(name, switch.dpid)
+            self._place(whereabouts, switch, name, live=live)
+        return next(
+            (
+                dpid
+                for dpid in whereabouts.order(name)
+                if claim.dpid in (None, dpid) and self._is_led(dpid)
+            ),
+            None,
+        )
+
+    def _place(self, whereabouts: Whereabouts, switch: Switch, name: str, *, live: bool) -> None:
+        """Tell all leaders of a port, if a droplet claims it, that came or that they do not know.
+
+        The name of any other port may be on every switch there is.
+        """
+        known = whereabouts.order(name)
+        others = any(dpid != switch.dpid and self._is_led(dpid) for dpid in known)
+        if self._claims.get(name) is None:
+            return
+        if live or switch.dpid not in known:
+            anew = live or not others or self._came_with(switch, name)
+            whereabouts.place(name, switch.dpid, anew=anew)
+
+    def _is_led(self, dpid: int) -> bool:
+        """Whether anybody serves droplets there; a switch that nobody leads has no say."""
+        here = self.switches.get(dpid)
+        if here is not None and here.bridge is not None:
+            return True
+        return self._whereabouts is not None and self._whereabouts.leader_of(dpid) is not None
+
+    def _led_by(self, dpid: int) -> str:
+        leader = self._whereabouts.leader_of(dpid) if self._whereabouts is not None else None
+        return "" if leader is None else f", which {leader} leads"
 
     def _connected_with(self, name: str, but: Switch | None = None) -> list[Switch]:
         switches = (self.switches[dpid] for dpid in self._ages.get(name, {}))

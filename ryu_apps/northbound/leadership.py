@@ -48,6 +48,13 @@ class Leadership:
         """Who should lead this switch."""
         return self._leaders.get(dpid)
 
+    def other_leader(self, dpid: int) -> str | None:
+        """The name of who leads this switch, if anybody else does."""
+        leader = self._leaders.get(dpid)
+        return (
+            None if leader is None or leader.controller == self.me else self.name(leader.controller)
+        )
+
     def leads(self) -> Counter[int]:
         """How many switches each controller should lead."""
         return Counter(leader.controller for leader in self._leaders.values())

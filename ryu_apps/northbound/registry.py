@@ -26,8 +26,10 @@ from eventlet.semaphore import Semaphore
 from ovs_metadata_logs import say
 from ryu_apps import events
 from ryu_apps.binding.figures import Durations
+from ryu_apps.binding.whereabouts import Moment, Whereabouts
 from ryu_apps.northbound.following import Following
 from ryu_apps.northbound.leadership import Leadership
+from ryu_apps.northbound.placing import Placing
 from ryu_apps.northbound.turns import in_turns
 from ryu_apps.registry.claims import Claim, ClaimsDirectory
 from ryu_apps.registry.completion import Defaults, served
@@ -117,11 +119,15 @@ class Registry:
         self._probing = Semaphore(1)
         self.leadership: Leadership | None = None
         self.following: Following | None = None
+        self.whereabouts: Whereabouts | None = None
+        self.placing: Placing | None = None
         follower = offload(store.follow)
         if follower is None:
             self._load()
         else:
             self.leadership = Leadership(follower, store.boot_count, offload)
+            self.whereabouts = Whereabouts(self._now, self.leadership.other_leader)
+            self.placing = Placing(self.whereabouts, follower, offload, clock)
             self.following = Following(follower, self._hear, offload, clock)
 
     @property
@@ -334,10 +340,12 @@ class Registry:
         """
         if self.leadership is not None:
             self.leadership.hear(news)
+        moved = self._hear_places(news)
         if news.whole:
             self.count = news.count
             found = in_turns(self.claims.changes(news.claims))
-            self._tell(self._replace(dict(change for change in found if change is not None)))
+            replaced = self._replace(dict(change for change in found if change is not None))
+            self._tell(replaced | moved)
             return
         self.count += news.count
         touched = self._replace(news.claims)
@@ -345,7 +353,28 @@ class Registry:
             droplet_id: self._dated(droplet_id, latest)
             for droplet_id, latest in in_turns(news.latest.items())
         }
-        self._tell(touched | self._replace(dated))
+        self._tell(touched | self._replace(dated) | moved)
+
+    def _hear_places(self, news: News) -> set[str]:
+        """The port names that another switch may have to serve now."""
+        whereabouts = self.whereabouts
+        if whereabouts is None:
+            return set()
+        told: dict[str, tuple[int, ...]] = (
+            dict.fromkeys(whereabouts.names(), ()) if news.whole else {}
+        )
+        told |= news.places
+        moved: set[str] = set()
+        for name, dpids in in_turns(told.items()):
+            moved |= whereabouts.hear({name: dpids}, 0)
+        moved |= whereabouts.hear({}, news.revision)
+        # Of switches that nobody leads any more, or somebody does again.
+        for dpid in in_turns(whereabouts.switches() if news.whole else news.leaders):
+            moved |= whereabouts.contested_at(dpid)
+        return moved
+
+    def _now(self) -> Moment:
+        return Moment(self._clock(), self.whereabouts.revision if self.whereabouts else 0)
 
     def _replace(self, claims: Mapping[int, Sequence[Claim]]) -> frozenset[str]:
         """As `ClaimsDirectory.replace`, prepared in turns with others."""

@@ -23,6 +23,7 @@ from typing import BinaryIO, Protocol
 
 from ryu_apps.registry.claims import Claim
 from ryu_apps.registry.droplet import Droplet, Port
+from ryu_apps.registry.places import Placement
 from ryu_apps.registry.search import words
 from ryu_apps.registry.status import Patch, registering
 
@@ -300,7 +301,8 @@ class News:
     `whole`; `latest` has revisions of droplets whose status alone changed. `count` is how many
     droplets came, less those that went; all there are where `whole`. `leaders` are those of
     switches by dpid and `controllers` those by boot count, None where there is none any more.
-    `wishes` are the switches that controllers would lead, with these.
+    `wishes` are the switches that controllers would lead, with these. `places` are the switches
+    of each port name whose places were written, the newest first; all there are where `whole`.
     """
 
     revision: int
@@ -311,6 +313,11 @@ class News:
     leaders: dict[int, Leader | None] = field(default_factory=dict)
     controllers: dict[int, Presence | None] = field(default_factory=dict)
     wishes: dict[int, int] = field(default_factory=dict)
+    places: dict[str, tuple[int, ...]] = field(default_factory=dict)
+
+
+MAX_PLACEMENTS = 40
+"""Ports whose places are written together."""
 
 
 class Follower(Protocol):
@@ -333,6 +340,14 @@ class Follower(Protocol):
 
     def resign(self, dpid: int, term: int) -> None:
         """Do not lead this switch any more; no error where somebody else does by now."""
+
+    def place(self, placements: Sequence[Placement]) -> int:
+        """Write where ports are; the revision that has it.
+
+        What is said of a switch that we do not lead by then is passed over, and that a name is
+        there which no droplet claims: who leads it, or when one does, looks anew. At most
+        `MAX_PLACEMENTS`, each name and switch once.
+        """
 
     def leave(self) -> None:
         """End all that this follower leads, at once."""

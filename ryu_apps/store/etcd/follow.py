@@ -1,14 +1,19 @@
 """Following a registry in etcd: all there is, then every write as it happens, whoever made it."""
 
-from collections.abc import Callable, Iterable, Iterator
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from ryu_apps.registry.claims import Claim
+from ryu_apps.registry.places import Placement
+from ryu_apps.store.etcd import placing
 from ryu_apps.store.etcd.gateway import Gateway
 from ryu_apps.store.etcd.layout import (
     CLAIMS,
     CONTROLLER,
     FOLLOW,
     LEADER,
+    PLACE,
     STATUS,
     TERM,
     WISH,
@@ -18,15 +23,19 @@ from ryu_apps.store.etcd.layout import (
     droplet_id_of,
     encode_values,
     leader,
+    places,
     presence,
     switch_key,
     switch_of,
 )
 from ryu_apps.store.etcd.values import Compacted, Event, Range, Write
-from ryu_apps.store.interface import Leader, News, Presence
+from ryu_apps.store.interface import Leader, News, Presence, StoreUnavailable
 
 LEASE_S = 9
 """Seconds without a sign of life after which what a controller leads is free for the others."""
+
+_ATTEMPTS = 10
+"""Times that places are worked out anew because others wrote those of the same names."""
 
 QUIET_S = 10.0
 """Seconds without any news, signs of life included, after which another node is asked."""
@@ -124,6 +133,21 @@ class EtcdFollower:
         if kvs and leader(kvs[0].value) == Leader(self._boot_count, term):
             self._gateway.write(Write({key: kvs[0].revision}, deletes=frozenset({key})))
 
+    def place(self, placements: Sequence[Placement]) -> int:
+        """Write where ports are, as far as we lead their switches; the revision that has it."""
+        for attempt in range(_ATTEMPTS):
+            read = self._gateway.read(*map(Range, placing.keys(placements)))
+            kvs = {kv.key: kv for found in read.found for kv in found.kvs}
+            generation = self._base + read.revision
+            write = placing.work_out(placements, kvs, self._boot_count, generation)
+            if not write.expected:
+                return generation
+            revision = self._gateway.write(write)
+            if revision is not None:
+                return self._base + revision
+            time.sleep(random.uniform(0, 0.002 * 2**attempt))
+        raise StoreUnavailable(f"others wrote the places of the same ports {_ATTEMPTS} times")
+
     def leave(self) -> None:
         """Have our lease end now."""
         if self._lease:
@@ -138,6 +162,7 @@ def news_of(events: Iterable[Event], base: int) -> News:
     leaders: dict[int, Leader | None] = {}
     controllers: dict[int, Presence | None] = {}
     wishes: dict[int, int] = {}
+    placed: dict[str, tuple[int, ...]] = {}
     count = revision = 0
     for event in events:
         revision = base + event.revision
@@ -158,6 +183,9 @@ def news_of(events: Iterable[Event], base: int) -> News:
             controllers[controller_of(event.key)] = event.value and presence(event.value)
         elif event.key.startswith(WISH) and event.value is not None:
             wishes[switch_of(event.key)] = int(event.value)
+        elif event.key.startswith(PLACE):
+            name = event.key.removeprefix(PLACE)
+            placed[name] = tuple(place.dpid for place in places(event.value))
     return News(
         revision,
         claims,
@@ -166,4 +194,5 @@ def news_of(events: Iterable[Event], base: int) -> News:
         leaders=leaders,
         controllers=controllers,
         wishes=wishes,
+        places=placed,
     )

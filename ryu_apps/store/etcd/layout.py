@@ -10,6 +10,7 @@ Below the prefix of `registry_url`:
     follow/controller/<boot>    a controller that lives, see `Presence`; goes with its lease
     follow/leader/<dpid>        who leads this switch, see `Leader`; goes with its lease
     follow/wish/<dpid>          the controller that would lead this switch, were it given up
+    follow/place/<name>         the switches that have this port name, see `registry.places`
     term/<dpid>                 the newest term of this switch's leaders
     port/<name>                 the id of the droplet that holds this port name
     server/<dpid>/<name>        a metadata server that follows this switch
@@ -26,6 +27,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 from ryu_apps.registry.claims import Claim
+from ryu_apps.registry.places import Places, decoded, encoded
 from ryu_apps.store.interface import Entry, Leader, Presence, StoreRefused
 
 FORMAT = 1
@@ -38,6 +40,7 @@ STATUS = "follow/status/"
 CONTROLLER = "follow/controller/"
 LEADER = "follow/leader/"
 WISH = "follow/wish/"
+PLACE = "follow/place/"
 TERM = "term/"
 PORT = "port/"
 SERVER = "server/"
@@ -100,6 +103,16 @@ def leader(value: bytes) -> Leader:
 def presence(value: bytes) -> Presence:
     """What `encode_values` wrote of one."""
     return Presence(**json.loads(value))
+
+
+def encode_places(found: Places) -> bytes:
+    """The places of a name as they are stored."""
+    return json.dumps(encoded(found), separators=(",", ":")).encode()
+
+
+def places(value: bytes | None) -> Places:
+    """What `encode_places` wrote; none where there is no such key."""
+    return () if value is None else decoded(json.loads(value))
 
 
 def settled_key(dpid: int) -> str:

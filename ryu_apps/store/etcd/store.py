@@ -23,6 +23,7 @@ from ryu_apps.store.etcd.layout import (
     CONTROLLER,
     DROPLET,
     LEADER,
+    PLACE,
     PORT,
     SERVER,
     SETTLED,
@@ -273,6 +274,10 @@ class EtcdStore:
             whole=True,
             leaders=dict(leaders),
             controllers=dict(controllers),
+            places={
+                kv.key.removeprefix(PLACE): tuple(place.dpid for place in layout.places(kv.value))
+                for kv in self._all(PLACE, revision)
+            },
         )
         return news, revision
 
