@@ -4,7 +4,7 @@ Pure. A port is judged where it is, by its switch (`PortView`); what is judged h
 which may claim several ports, or one that no switch has.
 """
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -13,11 +13,15 @@ from ryu_apps.registry.claims import Claim
 
 
 class Standing(StrEnum):
-    """How a droplet stands, the best of its ports; ABSENT: no switch has a port it claims."""
+    """How a droplet stands, the best of its ports; ABSENT: no switch has a port it claims.
+
+    ELSEWHERE: another controller leads the switch that has it, and knows.
+    """
 
     SERVING = "serving"
     BINDING = "binding"
     ERROR = "error"
+    ELSEWHERE = "elsewhere"
     ABSENT = "absent"
 
 
@@ -45,6 +49,9 @@ class DropletStanding:
 Sighting = tuple[SwitchView, PortView]
 Sightings = Mapping[str, Sequence[Sighting]]
 
+Elsewhere = Callable[[str], tuple[int, str] | None]
+"""The switch of another controller that has the port of this name, and that one's name."""
+
 _BEST_FIRST = tuple(Standing)
 
 
@@ -66,16 +73,26 @@ def sightings(ports: Iterable[Sighting], names: Container[str]) -> dict[str, lis
     return found
 
 
-def standing(claims: Iterable[Claim], seen: Sightings) -> DropletStanding:
+def standing(
+    claims: Iterable[Claim], seen: Sightings, elsewhere: Elsewhere = lambda _name: None
+) -> DropletStanding:
     """How the droplet with these claims stands."""
-    ports = tuple(_port(claim, seen.get(claim.port_name, ())) for claim in claims)
+    ports = tuple(
+        _port(claim, seen.get(claim.port_name, ()), elsewhere(claim.port_name)) for claim in claims
+    )
     if not ports:
         return DropletStanding(Standing.ABSENT, "it claims no port", ())
     best = min(ports, key=lambda port: _BEST_FIRST.index(port.state))
     return DropletStanding(best.state, best.reason, ports)
 
 
-def _port(claim: Claim, seen: Sequence[Sighting]) -> PortStanding:
+def _port(
+    claim: Claim, seen: Sequence[Sighting], elsewhere: tuple[int, str] | None
+) -> PortStanding:
+    if elsewhere is not None and claim.dpid in (None, elsewhere[0]):
+        dpid, leader = elsewhere
+        reason = f"{claim.port_name} is on switch {dpid:016x}, which {leader} leads: ask that one"
+        return PortStanding(claim.port_name, claim.mac, Standing.ELSEWHERE, reason, dpid)
     here = [one for one in seen if claim.dpid in (None, one[0].dpid)]
     judged = [(*_judged(claim, switch, view), switch, view) for switch, view in here]
     if not judged:

@@ -6,7 +6,7 @@ saw on its own switches counts for it at once; it is an errand until it is writt
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 
 from ryu_apps.registry.places import Placement, Sighting, expected_order
@@ -68,6 +68,18 @@ class Whereabouts:
         if errands is None:
             return known
         return expected_order(known, (each.placement(0) for each in errands.values()))
+
+    def elsewhere(self, name: str, here: Container[int]) -> tuple[int, str] | None:
+        """The switch that has the name and who leads it, where that is not us.
+
+        `here` are the switches that we lead.
+        """
+        for dpid in self.order(name):
+            if dpid in here:
+                return None
+            if (leader := self.leader_of(dpid)) is not None:
+                return dpid, leader
+        return None
 
     # -- from the registry ------------------------------------------------------------------------
 

@@ -15,8 +15,15 @@ import eventlet
 import webob
 
 from ryu_apps.binding.feed import PortFeed
-from ryu_apps.binding.standings import PortStanding, Sighting, served, sightings, standing
-from ryu_apps.binding.views import SwitchView
+from ryu_apps.binding.standings import (
+    Elsewhere,
+    PortStanding,
+    Sighting,
+    served,
+    sightings,
+    standing,
+)
+from ryu_apps.binding.views import SwitchState, SwitchView
 from ryu_apps.northbound.answers import json_answer
 from ryu_apps.northbound.context import Call, asked_text, flag, whole_number
 from ryu_apps.northbound.problems import bad_parameter
@@ -63,13 +70,23 @@ Switches = list[tuple[SwitchView, PortFeed]]
 
 def _switches(call: Call) -> Switches:
     board = call.context.switchboard
-    found = ((view, board.feed(view.dpid)) for view in board.switches())
+    # What we know of a switch that another leads is of the time when we did.
+    ours = (view for view in board.switches() if view.state is not SwitchState.STANDBY)
+    found = ((view, board.feed(view.dpid)) for view in ours)
     return [(view, feed) for view, feed in found if feed is not None]
 
 
 def _views(switches: Switches) -> Iterator[Sighting]:
     """Every port of these switches, in turns with others."""
     return in_turns((switch, view) for switch, feed in switches for view in feed.views())
+
+
+def _elsewhere(call: Call, switches: Switches) -> Elsewhere:
+    whereabouts = call.context.registry.whereabouts
+    if whereabouts is None:
+        return lambda _name: None
+    here = {switch.dpid for switch, _ in switches if switch.connected}
+    return lambda name: whereabouts.elsewhere(name, here)
 
 
 def _unserved(call: Call, switches: Switches) -> list[list[int]]:
@@ -79,11 +96,16 @@ def _unserved(call: Call, switches: Switches) -> list[list[int]]:
     page needs no more than a merge of its own length.
     """
     happy = served(view for _, view in _views(switches))
-    claiming = call.context.registry.claims.droplet_ids()
+    claims, elsewhere = call.context.registry.claims, _elsewhere(call, switches)
+
+    def away(droplet_id: int) -> bool:
+        return any(elsewhere(name) for name in claims.names_of(droplet_id))
+
+    claiming = claims.droplet_ids()
     runs = []
     for start in range(0, len(claiming), _IDS_AT_ONCE):
         some = claiming[start : start + _IDS_AT_ONCE]
-        runs.append(sorted(one for one in some if one not in happy))
+        runs.append(sorted(one for one in some if one not in happy and not away(one)))
         eventlet.sleep(0)
     return runs
 
@@ -144,14 +166,15 @@ def _first(droplets: Iterator[Droplet], limit: int) -> tuple[list[Droplet], bool
 def _entries(call: Call, switches: Switches, droplets: Sequence[Droplet]) -> list[dict[str, Any]]:
     names = {port.name for droplet in droplets for port in droplet.ports}
     seen = sightings(_views(switches), names) if names else {}
-    return [_entry(droplet, seen) for droplet in droplets]
+    elsewhere = _elsewhere(call, switches)
+    return [_entry(droplet, seen, elsewhere) for droplet in droplets]
 
 
-def _entry(droplet: Droplet, seen: Any) -> dict[str, Any]:
+def _entry(droplet: Droplet, seen: Any, elsewhere: Elsewhere) -> dict[str, Any]:
     claims = [
         Claim(droplet.droplet_id, port.name, port.mac, port.dpid, 0) for port in droplet.ports
     ]
-    stands = standing(claims, seen)
+    stands = standing(claims, seen, elsewhere)
     return {
         "droplet_id": droplet.droplet_id,
         "hostname": droplet.hostname,

@@ -94,6 +94,15 @@ class Move:
             found = client.ports(host.dpid())["ports"]
         return next((port for port in found if port["name"] == self.port), {})
 
+    def standing(self, host: Hypervisor) -> dict[str, Any]:
+        """How the port stands, by whoever leads the host's bridge."""
+        with (
+            self.region.center.namespace.entered(),
+            self.client(self.region.leader(host)) as client,
+        ):
+            found = client.standings(q=self.port)
+        return next(port for each in found["droplets"] for port in each["ports"])
+
     def client(self, at: str) -> Client:
         """Of a controller, by name."""
         token = read_token(self.region.center.tokens_file)
@@ -176,6 +185,9 @@ def test_a_droplet_moves_between_leaders_with_both_ports_there_for_a_while(move)
         reason = move.entry(move.source)["reason"]
         assert f"a newer port {move.port} is on switch {move.target.dpid()}" in reason
         assert reason.endswith(" leads")
+        assert move.standing(move.source)["state"] == "elsewhere"
+        assert move.standing(move.source)["dpid"] == move.target.dpid()
+        assert move.standing(move.target)["state"] == "serving"
         served = witnesses["source"].answers[200]
         witnesses["target"].wait_for(200, 8)
         assert witnesses["source"].answers[200] == served, "it is served once"

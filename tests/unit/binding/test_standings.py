@@ -84,3 +84,16 @@ def test_a_droplet_without_a_claim_is_absent():
 def test_the_served_are_those_on_ports_that_serve():
     feeds = [switch(HERE, SERVED)[1], switch(THERE, BROKEN._replace(droplet_id=8))[1]]
     assert served(view for feed in feeds for view in feed.views()) == {7}
+
+
+def test_what_another_controller_leads_is_his_to_tell():
+    def elsewhere(name):
+        return (THERE, "hv9:123") if name == "tap7" else None
+
+    ports = [(view, port) for view, feed in [switch(HERE, DENIED)] for port in feed.views()]
+    seen = sightings(ports, {"tap7"})
+    found = standing((CLAIM,), seen, elsewhere)
+    reason = "tap7 is on switch 00000000000000cd, which hv9:123 leads: ask that one"
+    assert (found.state, found.reason, found.ports[0].dpid) == (Standing.ELSEWHERE, reason, THERE)
+    pinned = CLAIM._replace(dpid=HERE)
+    assert standing((pinned,), seen, elsewhere).state is Standing.ERROR

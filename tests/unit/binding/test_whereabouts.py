@@ -183,3 +183,11 @@ def test_what_is_done_is_forgotten_once_it_is_heard(leader):
     assert leader.hear(revision=8, tap7=(1,)) == set()
     assert leader.whereabouts.waiting == 0
     assert leader.whereabouts.order("tap7") == (1,)
+
+
+def test_where_a_name_is_that_another_has(leader):
+    leader.hear(tap7=(3, 2, 1))
+    leader.elsewhere[2] = "hv9:123"
+    assert leader.whereabouts.elsewhere("tap7", {1}) == (2, "hv9:123")
+    assert leader.whereabouts.elsewhere("tap7", {3}) is None
+    assert leader.whereabouts.elsewhere("tap8", {1}) is None
