@@ -52,6 +52,11 @@ Sightings = Mapping[str, Sequence[Sighting]]
 Elsewhere = Callable[[str], tuple[int, str] | None]
 """The switch of another controller that has the port of this name, and that one's name."""
 
+
+def nowhere(_name: str) -> None:
+    """`Elsewhere` where there is one controller."""
+
+
 _BEST_FIRST = tuple(Standing)
 
 
@@ -74,7 +79,7 @@ def sightings(ports: Iterable[Sighting], names: Container[str]) -> dict[str, lis
 
 
 def standing(
-    claims: Iterable[Claim], seen: Sightings, elsewhere: Elsewhere = lambda _name: None
+    claims: Iterable[Claim], seen: Sightings, elsewhere: Elsewhere = nowhere
 ) -> DropletStanding:
     """How the droplet with these claims stands."""
     ports = tuple(

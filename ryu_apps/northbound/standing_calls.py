@@ -19,6 +19,7 @@ from ryu_apps.binding.standings import (
     Elsewhere,
     PortStanding,
     Sighting,
+    nowhere,
     served,
     sightings,
     standing,
@@ -84,7 +85,7 @@ def _views(switches: Switches) -> Iterator[Sighting]:
 def _elsewhere(call: Call, switches: Switches) -> Elsewhere:
     whereabouts = call.context.registry.whereabouts
     if whereabouts is None:
-        return lambda _name: None
+        return nowhere
     here = {switch.dpid for switch, _ in switches if switch.connected}
     return lambda name: whereabouts.elsewhere(name, here)
 
@@ -97,15 +98,14 @@ def _unserved(call: Call, switches: Switches) -> list[list[int]]:
     """
     happy = served(view for _, view in _views(switches))
     claims, elsewhere = call.context.registry.claims, _elsewhere(call, switches)
-
-    def away(droplet_id: int) -> bool:
-        return any(elsewhere(name) for name in claims.names_of(droplet_id))
-
     claiming = claims.droplet_ids()
     runs = []
     for start in range(0, len(claiming), _IDS_AT_ONCE):
         some = claiming[start : start + _IDS_AT_ONCE]
-        runs.append(sorted(one for one in some if one not in happy and not away(one)))
+        run = [one for one in some if one not in happy]
+        if elsewhere is not nowhere:
+            run = [one for one in in_turns(run) if not any(map(elsewhere, claims.names_of(one)))]
+        runs.append(sorted(run))
         eventlet.sleep(0)
     return runs
 

@@ -20,7 +20,7 @@ from lab.droplet import connect
 from lab.hypervisor import BRIDGE, Hypervisor
 from lab.lab import Lab
 from lab.namespace import Namespace
-from lab.region import _REST, Region
+from lab.region import Region
 from lab.wait import wait_for
 from ovs_metadata_client import Client, ClientError
 from ryu_apps.dropletctl.connection import read_token
@@ -106,7 +106,7 @@ class Move:
     def client(self, at: str) -> Client:
         """Of a controller, by name."""
         token = read_token(self.region.center.tokens_file)
-        return Client(f"http://127.0.0.1:{_REST[at]}", token)
+        return Client(self.region.center.urls[at], token)
 
     def wait_for(self, condition: Any, what: str) -> Any:
         """Wait for it."""

@@ -17,7 +17,8 @@ SWITCH = SwitchView(1, True, SwitchState.IN_SYNC, None, 0, 0, 0, "100.127.0.0/16
 @pytest.fixture
 def call():
     claims = SimpleNamespace(droplet_ids=lambda: list(DROPLETS))
-    return SimpleNamespace(context=SimpleNamespace(registry=SimpleNamespace(claims=claims)))
+    registry = SimpleNamespace(claims=claims, whereabouts=None)
+    return SimpleNamespace(context=SimpleNamespace(registry=registry))
 
 
 @pytest.fixture
