@@ -4,26 +4,19 @@ import json
 
 import pytest
 
-from ryu_apps.registry.droplet import read_droplet
 from ryu_apps.store import migrate, open_store
 from ryu_apps.store.interface import (
     Delete,
-    Entry,
     PageQuery,
     PatchStatus,
     Put,
     StoreRefused,
     StoreUnavailable,
 )
+from tests.cluster.entries import entry
 from tests.http.real_controller import RealController, dropletctl
 
 pytestmark = pytest.mark.root
-
-
-def entry(droplet_id, *names, **metadata):
-    ports = [{"name": name, "mac": "02:00:00:00:00:01"} for name in names]
-    document = {"ports": ports, "metadata": {"region": "r", **metadata}}
-    return Entry.of(read_droplet(document, droplet_id))
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ import pytest
 
 from lab.etcd import TOKEN
 from lab.wait import wait_for
-from ryu_apps.registry.droplet import read_droplet
 from ryu_apps.store import EtcdLogin, open_store
 from ryu_apps.store.etcd.gateway import Gateway
 from ryu_apps.store.etcd.layout import DROPLET, PORT, droplet_key
@@ -19,7 +18,6 @@ from ryu_apps.store.etcd.values import Range, Write, etcd_access
 from ryu_apps.store.interface import (
     BrokenOff,
     Delete,
-    Entry,
     Leader,
     NameConflict,
     PageQuery,
@@ -35,16 +33,11 @@ from ryu_apps.store.interface import (
     StoreUnavailable,
     TooLargeForStore,
 )
+from tests.cluster.entries import entry
 from tests.etcd_fixtures import running_cluster
 from tests.packaging.certificates import Authority
 
 pytestmark = pytest.mark.root
-
-
-def entry(droplet_id, *names, **metadata):
-    ports = [{"name": name, "mac": "02:00:00:00:00:01"} for name in names]
-    document = {"ports": ports, "metadata": {"region": "r", **metadata}}
-    return Entry.of(read_droplet(document, droplet_id))
 
 
 def put(*entries, **conditions):
