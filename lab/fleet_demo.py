@@ -109,15 +109,33 @@ class FleetDemo:
         self.region.center.controllers[first].start()
 
     def _droplet_moves(self) -> None:
-        self.screen.chapter(
-            "A droplet moves",
-            f"{DB.hostname} goes from the second hypervisor to the first: its port goes there and "
-            "comes here. Nobody tells the registry.",
-        )
         there, here = self.region.hosts[1], self.region.hosts[0]
-        there.remove_droplet(self._droplets[DB.droplet_id])
+        self.screen.chapter(
+            "A droplet moves between switches of different controllers",
+            f"{DB.hostname} goes from {there.name} to {here.name} as in a live migration: its port "
+            "is on both for a while. Nobody tells the registry.",
+        )
+        wait_for(
+            lambda: self.region.leader(there) not in (None, self.region.leader(here)),
+            "each bridge to have another leader",
+            60,
+            self.region.diagnosis,
+        )
+        self._show_roles()
+        source = self._droplets[DB.droplet_id]
         self._arrives(DB, here)
         self._wait_until_answered(DB)
+        leader = self.region.leader(there) or ""
+        ports = self.region.center.dropletctl
+        wait_for(
+            lambda: here.dpid() in ports(leader, "ports", there.dpid()),
+            "the former switch to yield",
+            60,
+            self.region.diagnosis,
+        )
+        self.screen.command(f"dropletctl ports {there.dpid()}    # at {leader}")
+        self.screen.output(ports(leader, "ports", there.dpid()).strip())
+        there.remove_droplet(source)
         self._show_answers(WEB, DB)
 
     def _member_dies(self) -> None:
