@@ -298,12 +298,12 @@ class Fleet:
 
         The name of any other port may be on every switch there is.
         """
-        known = whereabouts.order(name)
-        others = any(dpid != switch.dpid and self._is_led(dpid) for dpid in known)
         if self._claims.get(name) is None:
             return
+        known = whereabouts.order(name)
         if live or switch.dpid not in known:
-            anew = live or not others or self._came_with(switch, name)
+            beside_nobody = bool(known) and not any(map(self._is_led, known))
+            anew = live or beside_nobody or self._came_with(switch, name)
             whereabouts.place(name, switch.dpid, anew=anew)
 
     def _is_led(self, dpid: int) -> bool:

@@ -98,6 +98,26 @@ def test_who_does_not_lead_a_switch_says_nothing_of_it(leaders):
     assert leaders.places() == {}
 
 
+def test_who_loses_its_switch_between_reading_and_writing_writes_nothing(leaders, monkeypatch):
+    late, other = leaders.followers
+    read = late._gateway.read
+    taken = []
+
+    def read_and_lose(*ranges, **options):
+        found = read(*ranges, **options)
+        if not taken:
+            taken.append(1)
+            leaders.stores[0].follow().read()
+            late.resign(1, leaders.terms[1])
+            taken.append(other.claim(1))
+        return found
+
+    monkeypatch.setattr(late._gateway, "read", read_and_lose)
+    leaders.say(0, "tap7", 1, came(0))
+    assert taken[1] == leaders.terms[1] + 1
+    assert leaders.places() == {}
+
+
 def test_a_dead_leaders_word_stays_and_who_comes_after_may_take_it_back(leaders):
     leaders.say(0, "tap7", 1, came(0))
     leaders.followers[0].leave()

@@ -423,4 +423,4 @@ class World(RuleBasedStateMachine):
 
 
 TestPlacesModel = World.TestCase
-TestPlacesModel.settings = settings(effort(60), stateful_step_count=40)
+TestPlacesModel.settings = settings(effort(200), stateful_step_count=40)

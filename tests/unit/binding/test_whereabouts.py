@@ -123,12 +123,12 @@ class TestWhatIsTold:
         leader.wanted(1), leader.wanted(1, "eth0")
         assert leader.told() == []
 
-    def test_a_port_that_was_there_is_old_beside_others_and_new_alone(self, leader):
+    def test_a_port_that_was_there_is_newer_only_than_where_nobody_leads(self, leader):
         leader.elsewhere[2] = "hv9:123"
-        leader.claims["tap8"] = Claim(8, "tap8", MAC, None, 1)
-        leader.hear(tap7=(2,))
-        leader.take_over(1, "tap7", "tap8")
-        assert leader.told() == [("tap7", 1, None), ("tap8", 1, 0)]
+        leader.claims |= {f"tap{n}": Claim(n, f"tap{n}", MAC, None, 1) for n in (8, 9)}
+        leader.hear(tap7=(2,), tap8=(3,))
+        leader.take_over(1, "tap7", "tap8", "tap9")
+        assert leader.told() == [("tap7", 1, None), ("tap8", 1, 0), ("tap9", 1, None)]
 
     def test_one_with_the_droplets_flows_is_new(self, leader):
         leader.elsewhere[2] = "hv9:123"
