@@ -26,6 +26,7 @@ _GROUPS = 0x1 | 0x10 | 0x40 | 0x80
 _SETTLE = 1.0  # seconds from one look to the next, however much changes
 _LOOK_ANYWAY = 30.0  # seconds; for changes that the kernel does not tell of
 _IP_SECONDS = 5
+_KERNEL_REFUSED = 2
 _MEND = "`dropletctl host-setup` makes it"
 
 Link = Mapping[str, Any]
@@ -123,7 +124,10 @@ def _drain(news: socket.socket) -> None:
 
 
 def _ip(*words: str) -> list[dict[str, Any]] | None:
-    """What `ip` says; None where it says that there is none. Raises _NoIp."""
+    """What `ip` says; None where the kernel says that there is none (ip(8): status 2).
+
+    Raises _NoIp.
+    """
     command = ["ip", "-4", "-json", *words]
     try:
         done = subprocess.run(
@@ -131,8 +135,11 @@ def _ip(*words: str) -> list[dict[str, Any]] | None:
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise _NoIp(str(error)) from error
-    if done.returncode != 0:
+    if done.returncode == _KERNEL_REFUSED:
         return None
+    if done.returncode != 0:  # any other says nothing of the host, only of `ip`
+        said = done.stderr.strip() or f"status {done.returncode} without a word"
+        raise _NoIp(f"{' '.join(command)}: {said}")
     try:
         return json.loads(done.stdout or "[]")
     except ValueError as error:
