@@ -123,6 +123,15 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                 ),
             ),
             Panel(
+                "Ports by state",
+                (
+                    (
+                        f"sum by (state) (ovs_metadata_ports_in_state{{{CONTROLLER}}})",
+                        "{{state}}",
+                    ),
+                ),
+            ),
+            Panel(
                 "Flows missing by switch",
                 (
                     (

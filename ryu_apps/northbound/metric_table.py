@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ryu_apps.binding import figures
-from ryu_apps.binding.views import SwitchState
+from ryu_apps.binding.views import PortState, SwitchState
 
 PREFIX = "ovs_metadata_"
 
@@ -74,6 +74,12 @@ METRICS = (
     Metric("batches", "gauge", "Batches under way"),
     Metric("switches", "gauge", "Switches known, connected or not"),
     Metric("switches_in_state", "gauge", "Switches by their state", {"state": tuple(SwitchState)}),
+    Metric(
+        "ports_in_state",
+        "gauge",
+        "Ports by their state, on every switch known, as they were last where one is disconnected",
+        {"state": tuple(PortState)},
+    ),
     Metric("followers", "gauge", "Metadata servers that are waited for, of all switches"),
     Metric("news_waiting", "gauge", "News of switches and claims that nobody has dealt with yet"),
     Metric(

@@ -23,7 +23,7 @@ from prometheus_client.registry import Collector
 
 from ovs_metadata_logs import lines_dropped
 from ryu_apps.binding.figures import Durations, Figures
-from ryu_apps.binding.views import SwitchState, SwitchView
+from ryu_apps.binding.views import PortState, SwitchState, SwitchView
 from ryu_apps.northbound.context import Places
 from ryu_apps.northbound.metric_table import METHODS, METRICS, OUTLETS, PREFIX, Metric
 from ryu_apps.northbound.registry import Registry
@@ -128,10 +128,22 @@ def _of_switches(views: Iterable[SwitchView]) -> dict[str, Samples]:
     dpids = {view.dpid: (f"{view.dpid:016x}",) for view in views}
     return {
         "switches_in_state": {(state,): states[state] for state in SwitchState},
+        "ports_in_state": {(state,): count for state, count in _ports(views).items()},
         "flows_wanted": {dpids[view.dpid]: view.flows_wanted for view in views},
         "flows_installed": {dpids[view.dpid]: view.flows for view in views},
         "flows_repaired": {dpids[view.dpid]: view.drift.repaired for view in views},
     }
+
+
+def _ports(views: Iterable[SwitchView]) -> dict[PortState, int]:
+    """How many ports of all switches are in each state."""
+    ports = dict.fromkeys(PortState, 0)
+    for view in views:
+        ports[PortState.SERVING] += view.serving
+        ports[PortState.BINDING] += view.binding
+        ports[PortState.ERROR] += view.errors
+        ports[PortState.UNREGISTERED] += view.ports - view.serving - view.binding - view.errors
+    return ports
 
 
 def _of_figures(figures: Figures) -> dict[str, Samples]:

@@ -319,6 +319,7 @@ def test_the_controller_counts_its_work_with_the_switch(
     assert counted("switches_in_state", state="in-sync") == 1
     release = world.ovs.ofctl("--version").splitlines()[0].split()[-1]
     assert counted("switch_releases", release=release) == 1
+    serving = counted("ports_in_state", state="serving")
     served, added = counted("port_serving_seconds_count"), counted("port_events_total", event="add")
     port, mac = "tapcounted", "02:00:00:00:07:03"
     droplet_id = world.register(Droplet(port, 1019, mac, (), world.host.namespace))
@@ -327,6 +328,7 @@ def test_the_controller_counts_its_work_with_the_switch(
     world.wait_until_served(droplet)
     assert counted("port_serving_seconds_count") == served + 1
     assert counted("port_events_total", event="add") > added
+    assert counted("ports_in_state", state="serving") == serving + 1
     flows = sum(line.startswith("cookie=0x6d64") for line in world.ovs.dump_flows(BRIDGE))
     for name in ("flows_wanted", "flows_installed"):
         assert counted(name, dpid=world.dpid) == flows

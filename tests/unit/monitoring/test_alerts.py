@@ -40,18 +40,19 @@ class Case:
 ALWAYS, GROWING = "0+0x400", "0+9x400"
 ELSEWHERE = 'job="j", instance="hypervisor-2"'
 STATE = "ovs_metadata_switches_in_state"
+PORTS = "ovs_metadata_ports_in_state"
 UNKNOWN = "metadata_http_unknown_sources_total"
 REST = "ovs_metadata_rest_requests_total"
 
 
-def in_state(state: str, *others: str) -> Case:
-    """Switches in this state; any number in others is no matter of this alert."""
+def in_state(state: str, *others: str, metric: str = STATE) -> Case:
+    """Switches, or ports, in this state; any number in others is no matter of this alert."""
     return Case(
-        STATE,
+        metric,
         0,
         1,
         {"state": state},
-        {f'{STATE}{{{ELSEWHERE}, state="{other}"}}': "5+0x400" for other in others},
+        {f'{metric}{{{ELSEWHERE}, state="{other}"}}': "5+0x400" for other in others},
         ("state",),
     )
 
@@ -108,6 +109,8 @@ CASES = {
     "MetadataSwitchDisconnected": in_state("disconnected", "in-sync", "standby"),
     "MetadataSwitchNotInSync": in_state("syncing", "in-sync", "standby", "disconnected"),
     "MetadataSwitchRefused": in_state("refused", "in-sync", "standby", "disconnected"),
+    "MetadataPortsInError": in_state("error", "serving", "unregistered", metric=PORTS),
+    "MetadataPortsStayBinding": in_state("binding", "serving", "unregistered", metric=PORTS),
     "MetadataFlowsRefused": Case(
         "ovs_metadata_switch_refusals_total",
         0,
