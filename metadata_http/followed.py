@@ -103,6 +103,7 @@ class Followed:
             "server": replica.server,
             "controller": replica.connected_to,
             "connected": replica.connected_to is not None,
+            "controller_reason": replica.trouble,
             **self._watch.report(now),
         }
 

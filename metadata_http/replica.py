@@ -91,6 +91,11 @@ class Replica(threading.Thread):
         """How often a controller was reached, and the URL of the one that is followed now."""
         return self._connections, self.connected_to
 
+    @property
+    def trouble(self) -> str:
+        """Why no controller is followed, as the last one tried had it; empty while one is."""
+        return self._said
+
     def run(self) -> None:
         """Follow one controller after the other until told to stop."""
         pause = _FIRST_PAUSE

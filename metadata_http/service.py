@@ -30,7 +30,10 @@ _TRY_AGAIN = 1.0  # seconds between tries to follow a bridge that was made again
 
 
 # What /readyz says of the bridge between two that are followed; its keys are there always.
-_NO_BRIDGE = {"dpid": None, "server": None, "controller": None, "connected": False}
+_NO_BRIDGE = {
+    **{"dpid": None, "server": None, "controller": None, "connected": False},
+    "controller_reason": "",
+}
 
 
 class Service:

@@ -15,7 +15,9 @@ from ryu_apps.dropletctl.options import Failure, connection, given, json_output
 
 
 @click.command()
-@options.bridge
+@click.option(
+    "--bridge", metavar="BR", help="The bridge the droplets are on.  [this host's only one]"
+)
 @options.server_health
 @options.routing_table("Number of the routing table that host-setup was given.")
 @options.ovsdb
@@ -23,7 +25,12 @@ from ryu_apps.dropletctl.options import Failure, connection, given, json_output
 @connection
 @click.pass_context
 def doctor(
-    context: click.Context, bridge: str, server: str, table: int, db: str | None, as_json: bool
+    context: click.Context,
+    bridge: str | None,
+    server: str,
+    table: int,
+    db: str | None,
+    as_json: bool,
 ) -> None:
     """Look at this host, its bridge, the controller and the metadata server, and tell what would
     keep droplets from their metadata: what is wrong, why it matters, and what mends it.
@@ -37,6 +44,7 @@ def doctor(
         require_root()
         configuration = configured(given(context).config_file)
         tools = Tools(database(db, configuration))
+        bridge = bridge or _only_bridge(tools)
         wanted, settings = wanted_host(bridge, None, table, configuration, tools)
         facts = look(wanted, settings, given(context), server.rstrip("/"), tools)
         if configuration is not None:
@@ -45,6 +53,16 @@ def doctor(
     except (HostError, SetupError) as error:
         raise Failure(str(error)) from error
     _tell(facts, diagnose(facts), as_json)
+
+
+def _only_bridge(tools: Tools) -> str:
+    """This host's bridge. Raises HostError, UsageError where there is none, or a choice."""
+    bridges = (tools.run("ovs-vsctl", "list-br") or "").split()
+    if not bridges:
+        raise HostError("there is no bridge on this host: ovs-vsctl add-br br0")
+    if len(bridges) > 1:
+        raise click.UsageError(f"this host has {', '.join(bridges)}: --bridge says which")
+    return bridges[0]
 
 
 def _tell(facts: Facts, findings: Sequence[Finding], as_json: bool) -> None:

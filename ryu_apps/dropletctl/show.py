@@ -100,10 +100,10 @@ def ports(by_switch: Sequence[tuple[str, Sequence[SwitchPort]]]) -> None:
 
 
 def hops(found: Sequence["Hop"]) -> None:
-    """A table of a request's hops, each with what to do where it fails."""
-    table = new_table("hop", "", "seen", "mend")
+    """A table of a request's hops."""
+    table = new_table("hop", "", "seen")
     for hop in found:
-        add_row(table, hop.name, hop.state, hop.told, hop.mend)
+        add_row(table, hop.name, hop.state, hop.told)
     print_table(table)
 
 

@@ -62,5 +62,7 @@ def _tell(droplet_id: int, hops: list[Hop], as_json: bool) -> None:
     else:
         show.hops(hops)
         click.echo(show.clean(said))
+        for mend in dict.fromkeys(hop.mend for hop in hops if hop.mend):
+            click.echo(f"    mend: {show.clean(mend)}")
     if any(hop.state is State.DIED for hop in hops):
         raise SystemExit(1)

@@ -139,6 +139,11 @@ def _require(path: Path, damage_of: Callable[[sqlite3.Connection], str | None]) 
             if (found := damage_of(connection)) is not None:
                 raise StoreRefused(_damaged(path, found))
     except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_CANTOPEN:
+            raise StoreRefused(
+                f"registry {path}: cannot be opened ({error}): is it, with the files beside it, "
+                f"the controller's own user's to read and write?"
+            ) from error
         raise StoreRefused(_damaged(path, str(error))) from error
 
 

@@ -9,6 +9,20 @@ from lab.hypervisor import KERNEL_HEARS_NO_PORT
 from lab.process import CommandFailed, Daemon, run
 from lab.wait import wait_for
 
+MAC = "a6:a4:8e:4a:e8:70"
+DROPLET = {
+    "droplet_id": 7889371,
+    "ports": [{"name": "tap7889371", "mac": MAC}],
+    "metadata": {"hostname": "web-1", "region": "nyc3"},
+}
+SETUP = "ovs-metadata-host-setup@br0.service"
+SET_UP = f"""
+ovs-vsctl add-br br0 -- set bridge br0 datapath_type=netdev
+systemctl enable --now {SETUP}
+ovs-vsctl set-controller br0 tcp:127.0.0.1:6653
+"""
+"""What a new user types. The bridge has the userspace datapath, which needs no kernel module."""
+
 BOOT = Path(__file__).with_name("boot")
 INSTALL_SECONDS = 180
 
@@ -117,11 +131,19 @@ class Host:
         """
         self.run("sh", "-euc", script)
 
-    def asks(self, droplet: str, path: str) -> str:
+    def asks(self, droplet: str, path: str, at: str = "169.254.169.254", seconds: int = 5) -> str:
         """What a droplet gets for a path; nothing where it gets no 200."""
-        url = f"http://169.254.169.254{path}"
-        curl = ("curl", "--silent", "--fail", "--max-time", "5", url)
+        curl = ("curl", "--silent", "--fail", "--max-time", str(seconds), f"http://{at}{path}")
         return self.run("ip", "netns", "exec", droplet, *curl, check=False).stdout
+
+    def wait_until_served(self) -> None:
+        """Wait for the droplet to get its id."""
+        wait_for(
+            lambda: self.asks("web-1", "/metadata/v1/id") == "7889371",
+            "the droplet to get its id",
+            60,
+            self.journal,
+        )
 
     def _has_booted(self) -> bool:
         self._daemon.require_running()

@@ -13,53 +13,13 @@ import pytest
 
 from lab.process import run
 from lab.wait import wait_for
-from tests.install.host import Host
+from tests.install.host import SETUP, Host
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(600)]
 
 CONTROLLER, SERVER = "ovs-metadata-controller.service", "metadata-http.service"
-SOCKET, SETUP = "metadata-http.socket", "ovs-metadata-host-setup@br0.service"
+SOCKET = "metadata-http.socket"
 FOLLOW = "ovs-metadata-follow-ovsdb.service"
-MAC = "a6:a4:8e:4a:e8:70"
-DROPLET = {
-    "droplet_id": 7889371,
-    "ports": [{"name": "tap7889371", "mac": MAC}],
-    "metadata": {"hostname": "web-1", "region": "nyc3"},
-}
-# The bridge has the userspace datapath, which needs no kernel module.
-COMMANDS = f"""
-ovs-vsctl add-br br0 -- set bridge br0 datapath_type=netdev
-systemctl enable --now {SETUP}
-ovs-vsctl set-controller br0 tcp:127.0.0.1:6653
-"""
-
-
-@pytest.fixture(scope="module")
-def installed(bare: Host, package: Path) -> Host:
-    """The package installed by apt, and curl for the droplet."""
-    bare.copy(package, "/root/ovs-metadata.deb")
-    bare.apt("install", "/root/ovs-metadata.deb", "curl")
-    bare.kernel_hears_no_port()
-    return bare
-
-
-@pytest.fixture(scope="module")
-def host(installed: Host) -> Host:
-    """All that a new user types, until a droplet is served."""
-    installed.said("sh", "-euc", COMMANDS)
-    installed.run("dropletctl", "put", "-", text=json.dumps(DROPLET))
-    installed.add_droplet("web-1", "tap7889371", MAC, "10.0.0.5/24")
-    wait_until_served(installed)
-    return installed
-
-
-def wait_until_served(host: Host) -> None:
-    wait_for(
-        lambda: host.asks("web-1", "/metadata/v1/id") == "7889371",
-        "the droplet to get its id",
-        60,
-        host.journal,
-    )
 
 
 def test_a_new_user_has_a_droplet_served(host: Host):
@@ -73,6 +33,11 @@ def test_a_new_user_has_a_droplet_served(host: Host):
     ports = json.loads(host.said("dropletctl", "ports", "--json"))
     assert [port["state"] for port in ports if port["name"] == "tap7889371"] == ["serving"]
     wait_for(lambda: host.unit(SERVER, "StatusText") == "serving", "the server to say so")
+    wait_for(
+        lambda: host.run("dropletctl", "doctor", check=False).stdout.endswith("nothing wrong\n"),
+        "a clean bill, which the server's view of the host is a part of",
+        diagnose=lambda: host.run("dropletctl", "doctor", check=False).stdout,
+    )
 
 
 def test_they_run_without_privileges_and_see_what_they_need(host: Host):
@@ -91,7 +56,7 @@ def test_they_run_without_privileges_and_see_what_they_need(host: Host):
 
 
 # What systemd-analyze makes of each unit, from 0 (nothing is exposed) to 10, as in docs/install.md.
-EXPOSED = {CONTROLLER: 1.1, SERVER: 1.2, FOLLOW: 1.1, SETUP: 2.7}
+EXPOSED = {CONTROLLER: 1.1, SERVER: 1.4, FOLLOW: 1.1, SETUP: 2.7}
 
 
 @pytest.mark.parametrize("unit", EXPOSED)
@@ -123,7 +88,7 @@ def test_a_hung_process_is_started_anew(host: Host, unit: str):
     assert "Watchdog timeout" in host.journal(unit, lines=500)
     drop_in.unlink()
     host.said("systemctl", "daemon-reload")
-    wait_until_served(host)
+    host.wait_until_served()
 
 
 ASK = """
@@ -169,7 +134,7 @@ def test_a_restart_refuses_no_connection(host: Host):
 def test_open_vswitch_may_be_started_anew(host: Host):
     """It makes its database's socket anew, and meta0 without its address."""
     host.said("systemctl", "restart", "openvswitch-switch")
-    wait_until_served(host)
+    host.wait_until_served()
     assert host.said("stat", "-c%a %G", "/run/openvswitch/db.sock") == "660 ovs-metadata-db"
 
 
@@ -292,6 +257,34 @@ def test_a_tap_is_registered_as_qemu_and_firecracker_have_it_done(host: Host):
     assert "tap7" not in host.said("ovs-vsctl", "list-ports", "br0").split()
 
 
+TYPED = {
+    "bash": "dropletctl compl\tzs\t | head -n1\ndropletctl host-setup --bridge br0 --che\t\nexit\n",
+    "zsh": (
+        "autoload -U compinit; compinit -u\n"
+        "dropletctl compl\tzs\t | head -n1\ndropletctl host-setup --bridge br0 --che\t\nexit\n"
+    ),
+}
+"""A subcommand, its argument and an option, each begun and completed by Tab, then carried out."""
+
+
+def test_shells_complete_its_words_and_man_has_its_pages(host: Host):
+    """With nothing in anybody's ~/.bashrc: the package has the files where shells look."""
+    host.apt("install", "bash-completion", "zsh", "fish", "man-db")
+    for shell, typed in TYPED.items():
+        begin = ". /usr/share/bash-completion/bash_completion\n" if shell == "bash" else ""
+        words = ("env", "TERM=dumb", "script", "-qec", f"{shell} -i", "/dev/null")
+        said = host.run(*words, text=begin + typed).stdout
+        assert "#compdef dropletctl" in said, said
+        assert "br0: all is as it should be" in said, said
+    options = host.said("fish", "-c", 'complete -C "dropletctl host-setup --che"')
+    assert "--check" in options.split()
+    assert "host-setup" in host.said("fish", "-c", 'complete -C "dropletctl host-s"').split()
+    pages = {"1": "dropletctl", "5": "ovs-metadata.conf", "8": "metadata-http"}
+    for section, name in pages.items():
+        found = host.said("man", "-w", section, name)
+        assert found == f"/usr/share/man/man{section}/{name}.{section}.gz"
+
+
 def repacked(package: Path, folder: Path) -> Path:
     """The package as a later build, with another text in its configuration file."""
     tree = folder / "tree"
@@ -331,6 +324,7 @@ def test_upgrade_removal_and_purge(host: Host, package: Path, tmp_path: Path):
     host.apt("purge", "ovs-metadata")
     for gone in ("/var/lib/ovs-metadata", "/var/lib/metadata-http", "/etc/ovs-metadata.conf"):
         assert not host.path(gone).exists()
+    assert host.run("sh", "-c", "ls /etc/systemd/system/*/*metadata*", check=False).stdout == ""
     units = ("systemctl", "list-unit-files", "--no-legend", "*metadata*")
     assert host.run(*units, check=False).stdout == ""
     assert host.said("dpkg", "--audit") == ""

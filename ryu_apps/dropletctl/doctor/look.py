@@ -3,18 +3,19 @@
 What cannot be seen is told as such in the facts, so that one broken thing hides no other.
 """
 
-import json
 import re
+import shutil
 import time
 from collections.abc import Iterator
 from ipaddress import IPv4Interface, IPv4Network
+from pathlib import Path
 
-import urllib3
-from urllib3.exceptions import HTTPError
-
-from ovs_metadata_client import Client, ClientError
+from ovs_metadata_client import Client, ClientError, Unreachable
 from ryu_apps.dropletctl.connection import Given, SetupError, find
 from ryu_apps.dropletctl.doctor.values import (
+    CONTROLLER_UNIT,
+    SERVER_UNIT,
+    SOCKET_UNIT,
     ControllerAnswer,
     ControllerRow,
     Facts,
@@ -22,17 +23,20 @@ from ryu_apps.dropletctl.doctor.values import (
     Listener,
     OpenVSwitch,
     Route,
+    Rule,
     ServerAnswer,
+    Unit,
     ZoneUse,
 )
+from ryu_apps.dropletctl.explain import explain
 from ryu_apps.dropletctl.host.observe import observe
 from ryu_apps.dropletctl.host.plan import Impossible, setup_steps
 from ryu_apps.dropletctl.host.tools import Tools
 from ryu_apps.dropletctl.host.values import Wanted
+from ryu_apps.dropletctl.server_health import ask
 from ryu_apps.openflow.target import on_this_host
 from ryu_apps.pipeline.layout import BridgeSettings, CookieMark
 
-_SECONDS = 5.0
 _COOKIE = re.compile(r"cookie=(0x[0-9a-f]+)")
 _ZONE = re.compile(r"\bct\([^)]*?zone=([^,)]+)")
 _FEATURE = re.compile(r"^\s*([^:]+):\s*(\S+)", re.MULTILINE)
@@ -58,6 +62,7 @@ def look(
         host=_host(wanted, settings, tools),
         steps=steps,
         obstacles=obstacles,
+        units=dict(_units(tools)),
     )
 
 
@@ -135,6 +140,7 @@ def _host(wanted: Wanted, settings: BridgeSettings, tools: Tools) -> Host:
         addresses=dict(_addresses(wanted, tools)),
         routes=tuple(_routes(wanted, tools)),
         reply_device=reply[0].get("dev") if reply else None,
+        rules_before=tuple(_rules_before(wanted, tools)),
         listeners=tuple(_listeners(settings.metadata_port, tools)),
         mtus={
             link["ifname"]: link["mtu"]
@@ -162,12 +168,28 @@ def _routes(wanted: Wanted, tools: Tools) -> Iterator[Route]:
             yield Route(IPv4Network(destination), route["dev"], table)
 
 
+def _rules_before(wanted: Wanted, tools: Tools) -> Iterator[Rule]:
+    """Those that the kernel looks at before ours, but for its own first one."""
+    for rule in tools.ip("-4", "rule"):
+        if 0 < rule["priority"] < wanted.table:
+            yield Rule(rule["priority"], str(rule.get("table", "")))
+
+
 def _listeners(port: int, tools: Tools) -> Iterator[Listener]:
     for line in (tools.run("ss", "-Hltnp", f"sport = :{port}", check=False) or "").splitlines():
-        words = line.split()
-        process = re.search(r'"([^"]+)"', line)
-        address = words[3].rpartition(":")[0].partition("%")[0]
-        yield Listener(address, process[1] if process else "")
+        address = line.split()[3].rpartition(":")[0].partition("%")[0]
+        process = re.search(r'"([^"]+)",pid=(\d+)', line)
+        yield Listener(address, process[1], _unit_of(process[2])) if process else Listener(address)
+
+
+def _unit_of(pid: str) -> str:
+    """The service of systemd that a process belongs to; "" where it belongs to none."""
+    try:
+        group = Path(f"/proc/{pid}/cgroup").read_text().splitlines()[-1]
+    except (OSError, IndexError):
+        return ""
+    unit = group.rpartition("/")[2]
+    return unit if unit.endswith(".service") else ""
 
 
 # -- the two processes ----------------------------------------------------------------------------
@@ -177,24 +199,44 @@ def _ask_controller(given: Given, dpid: str) -> ControllerAnswer:
     try:
         place = find(given)
     except SetupError as error:
-        return ControllerAnswer("", str(error))
+        return ControllerAnswer("", str(error), answers=False)
     try:
         with Client(place.url, place.token, tls=place.tls) as client:
             reasons, clock = client.readiness()
             switch = next((s for s in client.switches() if s["dpid"] == dpid), None)
             ports = client.ports(dpid)["ports"] if switch is not None else []
     except ClientError as error:
-        return ControllerAnswer(place.url, f"{error} (token of {place.token_source})")
+        told = explain(error, place)
+        return ControllerAnswer(place.url, told, answers=not isinstance(error, Unreachable))
     skew = 0.0 if clock is None else clock.timestamp() - time.time()
-    return ControllerAnswer(place.url, None, tuple(reasons), skew, switch, tuple(ports))
+    return ControllerAnswer(
+        place.url, None, True, tuple(reasons), skew, switch=switch, ports=tuple(ports)
+    )
 
 
 def _ask_server(url: str) -> ServerAnswer:
-    try:
-        answer = urllib3.request("GET", f"{url}/readyz", timeout=_SECONDS, retries=False)
-        report = json.loads(answer.data)
-    except (HTTPError, OSError) as error:
-        return ServerAnswer(url, str(getattr(error, "reason", None) or error))
-    except ValueError:
-        return ServerAnswer(url, f"HTTP {answer.status} and no JSON: that is another program")
-    return ServerAnswer(url, None, report)
+    told = ask(f"{url}/readyz")
+    return ServerAnswer(url, told) if isinstance(told, str) else ServerAnswer(url, None, told)
+
+
+# -- systemd --------------------------------------------------------------------------------------
+
+
+def _units(tools: Tools) -> Iterator[tuple[str, Unit]]:
+    """The package's units; none where there is no systemd, or no package."""
+    for name in (CONTROLLER_UNIT, SERVER_UNIT, SOCKET_UNIT) if shutil.which("systemctl") else ():
+        words = "--property=LoadState,ActiveState,ExecMainStatus"
+        shown = tools.run("systemctl", "show", words, name, check=False) or ""
+        values = dict(line.partition("=")[::2] for line in shown.splitlines())
+        if values.get("LoadState") == "loaded":
+            status = int(values.get("ExecMainStatus") or 0)
+            state = values["ActiveState"]
+            failed = state == "failed" and status != 0
+            yield name, Unit(name, state, status, _last_words(name, tools) if failed else "")
+
+
+def _last_words(unit: str, tools: Tools) -> str:
+    """The last line that a unit's own process wrote."""
+    only = f"_SYSTEMD_UNIT={unit}.service"
+    told = tools.run("journalctl", "--quiet", "--lines=1", "--output=cat", only, check=False)
+    return (told or "").strip()

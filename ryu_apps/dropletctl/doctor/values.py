@@ -81,10 +81,45 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """A TCP socket that listens on the metadata port, and whose it is ("" where unknown)."""
+    """A TCP socket that listens on the metadata port, and whose it is ("" where unknown).
+
+    `unit` is the service of systemd that the process belongs to.
+    """
 
     address: str
     process: str = ""
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A routing rule that is looked at before ours, as `ip rule` has it."""
+
+    priority: int
+    table: str
+    """Its number; "" where it leads to none (a blackhole)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A unit of this host's systemd, by its ActiveState; `status` is its process's exit status, and
+    `last_words` what that process said last, where it failed."""
+
+    name: str
+    state: str
+    status: int = 0
+    last_words: str = ""
+
+    @property
+    def is_active(self) -> bool:
+        """Whether systemd has it running, or on its way."""
+        return self.state in ("active", "activating", "reloading")
+
+
+CONTROLLER_UNIT = "ovs-metadata-controller"
+SERVER_UNIT = "metadata-http"
+SOCKET_UNIT = "metadata-http.socket"
+"""As the package names them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +132,15 @@ class Host:
     addresses: Mapping[str, tuple[IPv4Interface, ...]] = field(default_factory=dict)
     routes: tuple[Route, ...] = ()
     reply_device: str | None = None
+    rules_before: tuple[Rule, ...] = ()
     listeners: tuple[Listener, ...] = ()
     mtus: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class ControllerAnswer:
-    """What the controller's REST says. `error` None: it answered and took our token.
+    """What the controller's REST says. `error` None: it answered and took our token; `answers`:
+    it answered, whatever it said.
 
     `reasons` are why it is not ready; `skew` its clock's lead over ours in seconds; `switch` None:
     it has never seen this bridge.
@@ -111,6 +148,7 @@ class ControllerAnswer:
 
     url: str
     error: str | None = None
+    answers: bool = True
     reasons: tuple[str, ...] = ()
     skew: float = 0.0
     switch: Switch | None = None
@@ -131,7 +169,8 @@ class Facts:
     """All that the checks judge. `steps` are what host-setup would do, `obstacles` why it cannot.
 
     `dpid` is the bridge's, 16 hex digits, "" where there is no such bridge. `shared_registry`: a
-    bridge may have several controllers, for they have one registry.
+    bridge may have several controllers, for they have one registry. `units` are the package's, by
+    name; none where it is not installed.
     """
 
     wanted: Wanted
@@ -144,3 +183,4 @@ class Facts:
     steps: tuple[Step, ...] = ()
     obstacles: tuple[str, ...] = ()
     shared_registry: bool = False
+    units: Mapping[str, Unit] = field(default_factory=dict)

@@ -49,6 +49,9 @@ class Tools:
         said = done.stderr.strip() or done.stdout.strip() or f"exit status {done.returncode}"
         if "Alarm clock" in said or "signal 14" in said:
             said = f"no answer in {TIMEOUT} s: is ovs-vswitchd running?"
+        if "database connection failed" in said:
+            said = f"Open vSwitch's database does not answer: {said.removeprefix('ovs-vsctl: ')}"
+            raise HostError(f"{said}; if it is not running: systemctl start openvswitch-switch")
         raise HostError(f"{' '.join(command)}: {said}")
 
     def rows(self, *argv: str) -> list[dict[str, Any]]:

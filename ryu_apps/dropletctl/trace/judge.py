@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 from ovs_metadata_client import Document, SwitchPort
-from ryu_apps.dropletctl.trace.values import Hop, Place, State
+from ryu_apps.dropletctl.trace.values import Hop, LeftOut, Place, State
 from ryu_apps.openflow.trace import Trace
 from ryu_apps.pipeline.droplet_flows import droplet_flows
 from ryu_apps.pipeline.layout import Priority
@@ -18,6 +19,12 @@ _NO_ANSWER = "SYN_SENT"
 """Conntrack's states of a connection, by both datapaths' names; in any other it was refused."""
 
 
+def unregistered(droplet_id: int) -> Hop:
+    """Nothing of it in the registry."""
+    told = "it is not registered (FILE: its ports and metadata as JSON, see man dropletctl)"
+    return _died("registry", told, f"dropletctl put {droplet_id} FILE")
+
+
 def registered(document: Document) -> Hop:
     """Its registration."""
     names = ", ".join(port["name"] for port in document.get("ports", ()))
@@ -28,16 +35,38 @@ def registered(document: Document) -> Hop:
 
 
 def on_a_switch(name: str, found: Mapping[str, SwitchPort]) -> Hop:
-    """The controller's word on the port of this name, by dpid of the switches that have it."""
+    """The controller's word on the port of this name, by dpid of the switches that have it, at
+    least one."""
     for dpid, port in found.items():
         if port["state"] == "serving":
             where = f"ofport {port['ofport']} of {dpid}, {port['hv_local_ip']}"
             return _passed("port", f"{name} is {where}, serving")
-    for dpid, port in found.items():
-        told = f"{name} on {dpid} is {port['state']}: {port['reason'] or 'no reason given'}"
-        return _died("port", told, "dropletctl doctor, where that switch is")
+    dpid, port = next(iter(found.items()))
+    told = f"{name} on {dpid} is {port['state']}: {port['reason'] or 'no reason given'}"
+    return _died("port", told, "dropletctl doctor")
+
+
+def nowhere(droplet_id: int, name: str, left_out: LeftOut) -> Hop:
+    """The port of this name that no connected switch has: who has to do with it, and what then."""
     told = f"no connected switch has a port {name}"
-    return _died("port", told, f"is the droplet running? ovs-vsctl add-port BRIDGE {name}")
+    if left_out.bridge:
+        told = f"{name} is on {left_out.bridge} of this host, which is connected to no controller"
+        return _died("port", told, f"dropletctl doctor --bridge {left_out.bridge}")
+    if left_out.device and left_out.bridges:
+        told = f"{name} is a device of this host, and on none of its bridges"
+        return _died("port", told, f"ovs-vsctl add-port {left_out.bridges[0]} {name}")
+    for near in get_close_matches(name, left_out.free, 1):
+        told = f"{told}; without a droplet is {near} on {left_out.free[near]}: is it that one?"
+        return _died("port", told, _again(droplet_id, name, near))
+    if not left_out.connected:
+        return _died("port", f"{told}, and not all bridges here are connected", "dropletctl doctor")
+    return _died("port", told, "run this where its VM is; there, is the VM running?")
+
+
+def _again(droplet_id: int, old: str, new: str) -> str:
+    """Registers the droplet once more, with one word in place of another."""
+    edited = f'sed \'s/"{old}"/"{new}"/\''
+    return f"dropletctl get {droplet_id} | {edited} | dropletctl put {droplet_id} -"
 
 
 def here(place: Place, ofport: int | None, up: bool) -> Hop:
@@ -45,25 +74,38 @@ def here(place: Place, ofport: int | None, up: bool) -> Hop:
     name = place.port_name
     if ofport != place.port.ofport:
         told = f"{name} is at ofport {ofport}, the controller says {place.port.ofport}"
-        return _died("bridge", told, "is the bridge connected? dropletctl doctor")
+        return _died("bridge", told, _doctor(place))
     if not up:
         return _died("bridge", f"the link of {name} is down", f"ip link set {name} up")
     return _passed("bridge", f"{name} is on {place.bridge}, up")
 
 
+def spoken_by(place: Place, hop: Hop, dump: Sequence[str], macs: Sequence[str]) -> Hop:
+    """The hop before, unless the port is another MAC's: the bridge has seen one there, not the
+    registered one, and no connection was ever made by the registered one."""
+    if hop.state is State.DIED or not macs or place.port.mac in macs:
+        return hop
+    if _packets(dump).get((place.settings.tables.classifier, Priority.PATH)):
+        return hop
+    told = f"{place.port_name} is used by {macs[0]}, and is registered with {place.port.mac}"
+    return _died("bridge", told, _again(place.port.droplet_id, place.port.mac, macs[0]))
+
+
+def _packets(dump: Iterable[str]) -> dict[tuple[int, int], int]:
+    """By table and priority, how many packets a flow has seen."""
+    keys = filter(None, map(_KEY.search, dump))
+    return {(int(key[1]), int(key[3])): int(key[2]) for key in keys}
+
+
 def installed(place: Place, dump: Sequence[str]) -> Hop:
     """The port's flows on the switch, lines of `ovs-ofctl dump-flows` with their counters."""
     wanted = {(f.table, int(f.priority)) for f in _flows(place)}
-    seen = {}
-    for line in dump:
-        key = _KEY.search(line)
-        if key:
-            seen[int(key[1]), int(key[3])] = int(key[2])
+    seen = _packets(dump)
     missing = sorted(wanted - seen.keys())
     if missing:
         where = ", ".join(f"table {table} priority {priority}" for table, priority in missing)
         told = f"{len(missing)} of {len(wanted)} kinds of flows are missing: {where}"
-        return _died("flows", told, "is the switch in-sync? dropletctl switches")
+        return _died("flows", told, _doctor(place))
     tables = place.settings.tables
     asked = seen[tables.classifier, Priority.PATH]
     answered = seen[tables.forwarding, Priority.PATH]
@@ -117,11 +159,11 @@ def connections(place: Place, dump: Sequence[str]) -> Hop:
 def server_knows(place: Place, answer: Mapping[str, Any] | str) -> Hop:
     """The metadata server's word on the address; a text where it gave none."""
     if isinstance(answer, str):
-        return _died("server", answer, "is metadata-http running? dropletctl doctor")
+        return _died("server", answer, _doctor(place))
     if answer.get("droplet_id") == place.port.droplet_id and answer.get("verdict") == "known":
         return _passed("server", f"knows {place.hv_local} as droplet {place.port.droplet_id}")
     told = f"{place.hv_local} is {answer.get('verdict')}: {answer.get('reason')}"
-    return _died("server", told, "does it follow the controller? dropletctl doctor")
+    return _died("server", told, _doctor(place))
 
 
 def probed(place: Place, source_port: int, dump: Sequence[str]) -> Hop:
@@ -133,7 +175,7 @@ def probed(place: Place, source_port: int, dump: Sequence[str]) -> Hop:
                 return _passed("probe", "a SYN in the droplet's name was answered")
             answer = "no answer came back" if entry[3] == _NO_ANSWER else "it was refused"
             told = f"a SYN in the droplet's name left by meta0, {answer}"
-            return _died("probe", told, "routing or the server's socket: dropletctl doctor")
+            return _died("probe", told, _doctor(place))
     told = "conntrack knows nothing of a SYN that was sent in the droplet's name"
     return _died("probe", told, "see the hops before")
 
@@ -144,6 +186,11 @@ def verdict(droplet_id: int, hops: Sequence[Hop]) -> str:
         if hop.state is State.DIED:
             return f"droplet {droplet_id}: its request dies at {hop.name}: {hop.told}"
     return f"droplet {droplet_id}: nothing on this side keeps it from its metadata"
+
+
+def _doctor(place: Place) -> str:
+    """What looks at all of a host at once."""
+    return f"dropletctl doctor --bridge {place.bridge}"
 
 
 def _passed(name: str, told: str) -> Hop:

@@ -1,5 +1,6 @@
 """One hop of a request's way and what came of it; where the droplet is: values, no behaviour."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Address
@@ -23,6 +24,19 @@ class Hop:
     state: State
     told: str
     mend: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Of a port's name that no connected switch has: the bridge of this host that has it ("" for
+    none), whether there is a device of this name; this host's bridges, whether all of them are
+    connected, and the ports without a droplet with the switch that each is on."""
+
+    bridge: str
+    device: bool
+    bridges: tuple[str, ...]
+    connected: bool
+    free: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)

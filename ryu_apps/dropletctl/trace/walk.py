@@ -4,25 +4,25 @@ Hops that need what an earlier one did not find are left out; all others are loo
 than one thing may be wrong.
 """
 
-import json
 import random
+import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Address
-
-import urllib3
-from urllib3.exceptions import HTTPError
 
 from ovs_metadata_client import Client, Document, NotFound, SwitchPort
 from ryu_apps.dropletctl.host.tools import Tools
+from ryu_apps.dropletctl.server_health import ask
 from ryu_apps.dropletctl.trace import judge, packets
-from ryu_apps.dropletctl.trace.values import Hop, Place, State
+from ryu_apps.dropletctl.trace.values import Hop, LeftOut, Place, State
 from ryu_apps.openflow.trace import Trace, datapath_ports, parse_trace
 from ryu_apps.pipeline.droplet_flows import BoundPort
 from ryu_apps.pipeline.layout import BridgeSettings, MetaPort
 from ryu_apps.settings import Settings
 
-_SECONDS = 5.0
+_LEARNED = re.compile(r"^\s*(\d+)\s+\d+\s+(\S+)\s+\d+\s*$", re.MULTILINE)
+"""A row of fdb/show: port, VLAN, MAC, age."""
+
 _PROBE_SECONDS = 3.0
 _PROBE_PAUSE = 0.05
 
@@ -43,7 +43,7 @@ class Walk:
         try:
             document = self._client.get_droplet(droplet_id).droplet
         except NotFound:
-            yield Hop("registry", State.DIED, "it is not registered", "dropletctl put")
+            yield judge.unregistered(droplet_id)
             return
         hop = judge.registered(document)
         yield hop
@@ -51,9 +51,14 @@ class Walk:
             yield from self._from_port(droplet_id, document)
 
     def _from_port(self, droplet_id: int, document: Document) -> Iterator[Hop]:
-        claim, found = self._claimed(document)
-        yield judge.on_a_switch(claim["name"], found)
+        claim, by_switch = self._claimed(document)
+        name = claim["name"]
+        found = {dpid: ports[name] for dpid, ports in by_switch.items() if name in ports}
         here = self._bridges()
+        if found:
+            yield judge.on_a_switch(name, found)
+        else:
+            yield judge.nowhere(droplet_id, name, self._left_out(name, here, by_switch))
         options = document.get("metadata_options") or {}
         limit = options.get("http_put_response_hop_limit")
         for dpid, port in found.items():
@@ -63,11 +68,14 @@ class Walk:
                 return
         if found:
             there = ", ".join(found)
-            told = f"{claim['name']} is on {there}, no bridge of this host"
+            told = f"{name} is on {there}, no bridge of this host"
             yield Hop("bridge", State.DIED, told, "run this on the host of that switch")
 
-    def _claimed(self, document: Document) -> tuple[dict[str, str], dict[str, SwitchPort]]:
-        """The first claim that a switch has a port for, else the first; and where it is."""
+    def _claimed(
+        self, document: Document
+    ) -> tuple[dict[str, str], dict[str, dict[str, SwitchPort]]]:
+        """The first claim that a switch has a port for, else the first; and all ports there are, by
+        dpid of their switch and by name."""
         by_switch = {
             switch["dpid"]: {
                 port["name"]: port for port in self._client.ports(switch["dpid"])["ports"]
@@ -77,14 +85,29 @@ class Walk:
         }
         claims = document["ports"]
         for claim in claims:
-            found = {
-                d: ports[claim["name"]] for d, ports in by_switch.items() if claim["name"] in ports
-            }
-            if found:
-                return claim, found
-        return claims[0], {}
+            if any(claim["name"] in ports for ports in by_switch.values()):
+                return claim, by_switch
+        return claims[0], by_switch
 
     # -- on this host ----------------------------------------------------------------------------
+
+    def _left_out(
+        self,
+        name: str,
+        here: Mapping[str, tuple[str, str]],
+        by_switch: Mapping[str, Mapping[str, SwitchPort]],
+    ) -> LeftOut:
+        """What there is to say of a name that no connected switch has a port of."""
+        bridge = (self._tools.run("ovs-vsctl", "port-to-br", name, check=False) or "").strip()
+        free = {
+            port["name"]: dpid
+            for dpid, ports in by_switch.items()
+            for port in ports.values()
+            if port["droplet_id"] is None
+        }
+        device = bool(self._tools.ip("link", "show", "dev", name, check=False))
+        bridges = tuple(bridge for bridge, _ in here.values())
+        return LeftOut(bridge, device, bridges, frozenset(by_switch) >= here.keys(), free)
 
     def _bridges(self) -> dict[str, tuple[str, str]]:
         """By dpid: the name of the bridge and of its datapath."""
@@ -118,13 +141,15 @@ class Walk:
             settings=settings,
         )
         own = interfaces.get(name, {})
-        yield judge.here(place, own.get("ofport"), own.get("link_state") == "up")
+        dump = self._flows(place)
+        seen = judge.here(place, own.get("ofport"), own.get("link_state") == "up")
+        yield judge.spoken_by(place, seen, dump, self._learned(place))
+        yield judge.installed(place, dump)
         yield from self._through_switch(place)
         yield judge.server_knows(place, self._ask_server(place.hv_local))
         yield self._probe(place)
 
     def _through_switch(self, place: Place) -> Iterator[Hop]:
-        yield judge.installed(place, self._flows(place))
         yield judge.answered_arp(place, self._trace(place, packets.question(place)))
         asked = self._trace(place, packets.request(place), "trk,new")
         yield judge.request_passes(place, asked)
@@ -139,6 +164,12 @@ class Walk:
         )
         return (dump or "").splitlines()
 
+    def _learned(self, place: Place) -> list[str]:
+        """The MACs that the bridge has seen come from the port lately."""
+        told = self._tools.run("ovs-appctl", "fdb/show", place.bridge, check=False) or ""
+        rows = _LEARNED.findall(told)
+        return [mac for ofport, mac in rows if int(ofport) == place.port.ofport]
+
     def _trace(self, place: Place, packet: str, *verdicts: str) -> Trace:
         shown = self._tools.run("ovs-appctl", "dpif/show") or ""
         words = [word for verdict in verdicts for word in ("--ct-next", verdict)]
@@ -151,15 +182,11 @@ class Walk:
 
     # -- the server, and a real packet -----------------------------------------------------------
 
-    def _ask_server(self, address: IPv4Address) -> dict[str, object] | str:
-        url = f"{self._server_url}/callers/{address}"
-        try:
-            answer = urllib3.request("GET", url, timeout=_SECONDS, retries=False)
-            return json.loads(answer.data)
-        except (HTTPError, OSError) as error:
-            return f"no answer from the metadata server at {self._server_url}: {error}"
-        except ValueError:
-            return f"what answers at {url} is no metadata server: HTTP {answer.status}"
+    def _ask_server(self, address: IPv4Address) -> Mapping[str, object] | str:
+        told = ask(f"{self._server_url}/callers/{address}")
+        if isinstance(told, str):
+            return f"no answer from the metadata server at {self._server_url}: {told}"
+        return told
 
     def _probe(self, place: Place) -> Hop:
         """Send a SYN in the droplet's name and see conntrack hear the answer; then end it."""

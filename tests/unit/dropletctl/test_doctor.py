@@ -11,6 +11,9 @@ import pytest
 from ovs_metadata_client import Switch
 from ryu_apps.dropletctl.doctor.checks import CHECKS, diagnose
 from ryu_apps.dropletctl.doctor.values import (
+    CONTROLLER_UNIT,
+    SERVER_UNIT,
+    SOCKET_UNIT,
     ControllerAnswer,
     ControllerRow,
     Facts,
@@ -18,10 +21,12 @@ from ryu_apps.dropletctl.doctor.values import (
     Listener,
     OpenVSwitch,
     Route,
+    Rule,
     ServerAnswer,
+    Unit,
     Weight,
 )
-from ryu_apps.dropletctl.host.values import Wanted
+from ryu_apps.dropletctl.host.values import Step, Wanted
 from ryu_apps.openflow.target import on_this_host
 from ryu_apps.pipeline.layout import BridgeSettings, Pipeline
 
@@ -167,3 +172,87 @@ def test_several_controllers_with_one_registry_are_no_rivals():
     )
     assert [finding.check for finding in diagnose(rivals)] == ["rivals"]
     assert list(diagnose(replace(rivals, shared_registry=True))) == []
+
+
+# -- the package's units ---------------------------------------------------------------------------
+
+
+def mends(facts: Facts) -> dict[str, tuple[str, ...]]:
+    """What each check has to say of its mend."""
+    return {finding.check: finding.mend for finding in diagnose(facts)}
+
+
+def with_units(facts: Facts, **states: str) -> Facts:
+    names = {"controller": CONTROLLER_UNIT, "server": SERVER_UNIT, "socket": SOCKET_UNIT}
+    units = {names[key]: Unit(names[key], state) for key, state in states.items()}
+    return replace(facts, units=units)
+
+
+SILENT = replace(
+    HEALTHY,
+    controller=ControllerAnswer("http://c:8080", "nobody there", answers=False),
+    server=ServerAnswer("http://s:9180", "Connection refused"),
+)
+
+
+def test_where_the_units_are_the_mend_is_theirs() -> None:
+    found = mends(with_units(SILENT, controller="inactive", server="inactive", socket="active"))
+    assert found["registry"] == (f"systemctl start {CONTROLLER_UNIT}",)
+    assert found["server"] == (f"systemctl start {SERVER_UNIT}",)
+    without = mends(SILENT)
+    assert not any(line.startswith("systemctl") for lines in without.values() for line in lines)
+
+
+def test_a_unit_that_failed_says_why() -> None:
+    failed = Unit(CONTROLLER_UNIT, "failed", 78, "cannot start: no room")
+    facts = replace(SILENT, units={CONTROLLER_UNIT: failed})
+    finding = next(each for each in diagnose(facts) if each.check == "registry")
+    assert finding.what == f"{CONTROLLER_UNIT} is failed and said last: cannot start: no room"
+    assert finding.mend[-1] == f"systemctl restart {CONTROLLER_UNIT}"
+
+
+def test_our_own_socket_is_nobody_elses() -> None:
+    def listens(process: str, **states: str) -> set[str]:
+        one = Listener("169.254.169.254", process, "x.service")
+        facts = replace(SILENT, host=replace(HEALTHY.host, listeners=(one,)))
+        return set(mends(with_units(facts, **states)))
+
+    assert "listener" not in listens("systemd", server="inactive", socket="active")
+    assert "listener" not in listens("metadata-http", server="active", socket="active")
+    assert "listener" in listens("systemd", server="inactive", socket="failed")
+    assert "listener" in listens("nginx", server="inactive", socket="failed")
+
+
+def test_a_server_without_a_good_token_gets_another_from_the_controller() -> None:
+    reason = "no token for the controller: [Errno 13] Permission denied"
+    facts = server(connected=False, controller_reason=reason)
+    assert mends(with_units(facts, controller="active"))["server"] == (
+        f"systemctl restart {CONTROLLER_UNIT}",
+    )
+    assert reason in next(iter(diagnose(facts))).what
+
+
+def test_a_rule_that_comes_first_is_named() -> None:
+    facts = host(
+        reply_device="vpn0",
+        routes=(Route(IPv4Network("100.64.0.0/10"), "vpn0", "52"),),
+        rules_before=(Rule(40, "7"), Rule(52, "52")),
+    )
+    (finding,) = diagnose(facts)
+    assert finding.what.endswith("would leave by vpn0: rule 52 comes before ours")
+    assert finding.mend[0] == "ip rule delete priority 52"
+
+
+def test_a_wrong_target_is_set_right_where_a_controller_answers() -> None:
+    row = ControllerRow("tcp:127.0.0.1:6633", False, True, True, "Connection refused")
+    facts = ovs(controllers=(row,))
+    assert mends(facts)["controller"] == ("ovs-vsctl set-controller br0 tcp:127.0.0.1:6653",)
+
+
+def test_of_a_port_that_is_not_there_nothing_else_is_said() -> None:
+    def step(key: str, now: str | None) -> Step:
+        return Step(key, key, now, "so", "it must", ())
+
+    steps = (step("port", None), step("address", None), step("fail_mode", None))
+    checks = [finding.check for finding in diagnose(replace(HEALTHY, steps=steps))]
+    assert checks == ["host-setup:port", "host-setup:fail_mode"]

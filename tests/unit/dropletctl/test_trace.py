@@ -1,10 +1,11 @@
 """The hops of dropletctl trace on what a real host does not easily show; and the probe's bytes."""
 
+import pytest
 from scapy.layers.inet import IP, TCP
 from scapy.layers.l2 import Ether
 
 from ryu_apps.dropletctl.trace import judge, packets
-from ryu_apps.dropletctl.trace.values import Hop, Place, State
+from ryu_apps.dropletctl.trace.values import Hop, LeftOut, Place, State
 from ryu_apps.pipeline.droplet_flows import BoundPort, droplet_flows
 from ryu_apps.pipeline.layout import BridgeSettings, MetaPort
 
@@ -94,3 +95,41 @@ def test_the_probe_is_a_sound_packet() -> None:
         del seen[IP].chksum, seen[TCP].chksum
         again = Ether(bytes(seen))
         assert (again[IP].chksum, again[TCP].chksum) == given
+
+
+def left_out(**changes: object) -> LeftOut:
+    usual = {"bridge": "", "device": False, "bridges": ("br0",), "connected": True, "free": {}}
+    return LeftOut(**{**usual, **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "told", "mend"),
+    [
+        ({"bridge": "br0"}, "connected to no controller", "dropletctl doctor --bridge br0"),
+        ({"device": True}, "on none of its bridges", "ovs-vsctl add-port br0 tapext1"),
+        (
+            {"free": {"eth0": "a", "tapext2": "b"}},
+            "is tapext2 on b",
+            'dropletctl get 7 | sed \'s/"tapext1"/"tapext2"/\' | dropletctl put 7 -',
+        ),
+        ({"free": {"eth0": "a"}}, "no connected switch", "run this where its VM is"),
+        ({"connected": False}, "not all bridges here are connected", "dropletctl doctor"),
+    ],
+)
+def test_a_name_that_no_switch_has(changes: dict[str, object], told: str, mend: str) -> None:
+    hop = judge.nowhere(7, "tapext1", left_out(**changes))
+    assert hop.state is State.DIED
+    assert told in hop.told
+    assert hop.mend.startswith(mend)
+
+
+def test_a_port_that_another_mac_uses() -> None:
+    seen = Hop("bridge", State.PASSED, "tapext1 is on br0, up")
+    others = ["02:00:00:00:00:09"]
+    never = [line.replace("n_packets=2,", "n_packets=0,") for line in dump()]
+    assert judge.spoken_by(PLACE, seen, dump(), others) == seen, "it was served with its own"
+    assert judge.spoken_by(PLACE, seen, never, []) == seen
+    assert judge.spoken_by(PLACE, seen, never, [PLACE.port.mac, *others]) == seen
+    hop = judge.spoken_by(PLACE, seen, never, others)
+    assert hop.state is State.DIED
+    assert hop.told == f"tapext1 is used by {others[0]}, and is registered with {PLACE.port.mac}"
