@@ -12,6 +12,7 @@ from ryu_apps.pipeline.droplet_flows import droplet_flows
 from ryu_apps.pipeline.layout import Priority
 
 _KEY = re.compile(r"table=(\d+), .*?n_packets=(\d+), .*?\bpriority=(\d+)")
+_AGE = re.compile(r"\bduration=([0-9.]+)s")
 _TRACKED = re.compile(r"sport=(\d+),.*?zone=(\d+).*?state=(\w+)")
 
 _ACCEPTED = ("SYN_RECV", "ESTABLISHED")
@@ -80,12 +81,16 @@ def here(place: Place, ofport: int | None, up: bool) -> Hop:
     return _passed("bridge", f"{name} is on {place.bridge}, up")
 
 
-def spoken_by(place: Place, hop: Hop, dump: Sequence[str], macs: Sequence[str]) -> Hop:
-    """The hop before, unless the port is another MAC's: the bridge has seen one there, not the
-    registered one, and no connection was ever made by the registered one."""
+def spoken_by(
+    place: Place, hop: Hop, dump: Sequence[str], macs: Sequence[str], asked_ago: float | None
+) -> Hop:
+    """The hop before, unless the port is another MAC's: the bridge has seen one there and not the
+    registered one, and no request came since the flows are as they are. `asked_ago`: seconds since
+    the last one, None where there was none."""
     if hop.state is State.DIED or not macs or place.port.mac in macs:
         return hop
-    if _packets(dump).get((place.settings.tables.classifier, Priority.PATH)):
+    ages = [float(age[1]) for age in map(_AGE.search, dump) if age]
+    if asked_ago is not None and asked_ago < max(ages, default=0.0):
         return hop
     told = f"{place.port_name} is used by {macs[0]}, and is registered with {place.port.mac}"
     return _died("bridge", told, _again(place.port.droplet_id, place.port.mac, macs[0]))

@@ -143,7 +143,7 @@ class Walk:
         own = interfaces.get(name, {})
         dump = self._flows(place)
         seen = judge.here(place, own.get("ofport"), own.get("link_state") == "up")
-        yield judge.spoken_by(place, seen, dump, self._learned(place))
+        yield judge.spoken_by(place, seen, dump, self._learned(place), self._asked(dpid, place))
         yield judge.installed(place, dump)
         yield from self._through_switch(place)
         yield judge.server_knows(place, self._ask_server(place.hv_local))
@@ -163,6 +163,12 @@ class Walk:
             "ovs-ofctl", "-O", "OpenFlow13", "dump-flows", place.bridge, cookie, check=False
         )
         return (dump or "").splitlines()
+
+    def _asked(self, dpid: str, place: Place) -> float | None:
+        """Seconds since a metadata server had a request of the droplet; None where it had none."""
+        counted = self._client.requests(dpid, ofports=[place.port.ofport])["droplets"]
+        ours = (one for one in counted if one["droplet_id"] == place.port.droplet_id)
+        return next((one["last_request_s"] for one in ours), None)
 
     def _learned(self, place: Place) -> list[str]:
         """The MACs that the bridge has seen come from the port lately."""
