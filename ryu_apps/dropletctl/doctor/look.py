@@ -39,6 +39,11 @@ from ryu_apps.pipeline.layout import BridgeSettings, CookieMark
 
 _COOKIE = re.compile(r"cookie=(0x[0-9a-f]+)")
 _ZONE = re.compile(r"\bct\([^)]*?zone=([^,)]+)")
+_BEFORE_SENTENCE = re.compile(
+    r'^\S+ [A-Z]+ \d+ \S+ \[\w+(?: [a-z_]+=(?:"(?:[^"\\]|\\.)*"|[^\s"\]]*))*\] '
+)
+"""Time, level, process, logger, and in brackets the event with its fields."""
+
 _FEATURE = re.compile(r"^\s*([^:]+):\s*(\S+)", re.MULTILINE)
 
 
@@ -236,7 +241,12 @@ def _units(tools: Tools) -> Iterator[tuple[str, Unit]]:
 
 
 def _last_words(unit: str, tools: Tools) -> str:
-    """The last line that a unit's own process wrote."""
+    """The sentence of the last line that a unit's own process wrote."""
     only = f"_SYSTEMD_UNIT={unit}.service"
     told = tools.run("journalctl", "--quiet", "--lines=1", "--output=cat", only, check=False)
-    return (told or "").strip()
+    return sentence((told or "").strip())
+
+
+def sentence(line: str) -> str:
+    """What a line of our log says to people; of any other line all of it."""
+    return _BEFORE_SENTENCE.sub("", line)

@@ -10,6 +10,7 @@ import pytest
 
 from ovs_metadata_client import Switch
 from ryu_apps.dropletctl.doctor.checks import CHECKS, diagnose
+from ryu_apps.dropletctl.doctor.look import sentence
 from ryu_apps.dropletctl.doctor.values import (
     CONTROLLER_UNIT,
     SERVER_UNIT,
@@ -256,3 +257,17 @@ def test_of_a_port_that_is_not_there_nothing_else_is_said() -> None:
     steps = (step("port", None), step("address", None), step("fail_mode", None))
     checks = [finding.check for finding in diagnose(replace(HEALTHY, steps=steps))]
     assert checks == ["host-setup:port", "host-setup:fail_mode"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '2026-11-26T00:22:18.984Z CRITICAL 1773 ryu_apps.metadata_controller [cannot_start reason="'
+        'a \\"b\\" [c] d"] cannot start: why [so]',
+        "2026-11-26T00:22:18.984Z INFO 1 ryu_apps [x dpid=000000000000002a n=5] cannot start: why [so]",
+        "2026-11-26T00:22:18.984Z INFO 1 ryu_apps [x] cannot start: why [so]",
+        "cannot start: why [so]",
+    ],
+)
+def test_of_a_line_of_the_log_its_sentence_is_told(line: str) -> None:
+    assert sentence(line) == "cannot start: why [so]"
