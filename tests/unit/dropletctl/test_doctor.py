@@ -264,7 +264,7 @@ def test_of_a_port_that_is_not_there_nothing_else_is_said() -> None:
     [
         '2026-11-26T00:22:18.984Z CRITICAL 1773 ryu_apps.metadata_controller [cannot_start reason="'
         'a \\"b\\" [c] d"] cannot start: why [so]',
-        "2026-11-26T00:22:18.984Z INFO 1 ryu_apps [x dpid=000000000000002a n=5] cannot start: why [so]",
+        "2026-11-26T00:22:18.984Z INFO 1 ryu_apps [x dpid=2a n=5] cannot start: why [so]",
         "2026-11-26T00:22:18.984Z INFO 1 ryu_apps [x] cannot start: why [so]",
         "cannot start: why [so]",
     ],
