@@ -85,15 +85,22 @@ def spoken_by(
     place: Place, hop: Hop, dump: Sequence[str], macs: Sequence[str], asked_ago: float | None
 ) -> Hop:
     """The hop before, unless the port is another MAC's: the bridge has seen one there and not the
-    registered one, and no request came since the flows are as they are. `asked_ago`: seconds since
-    the last one, None where there was none."""
+    registered one, and no request came since the flow that lets the registered one ask is there.
+    `asked_ago`: seconds since the last one, None where there was none."""
     if hop.state is State.DIED or not macs or place.port.mac in macs:
         return hop
-    ages = [float(age[1]) for age in map(_AGE.search, dump) if age]
-    if asked_ago is not None and asked_ago < max(ages, default=0.0):
+    asks = (place.settings.tables.classifier, Priority.PATH)
+    there = max((float(_AGE.search(line)[1]) for line in dump if _key(line) == asks), default=0.0)
+    if asked_ago is not None and asked_ago < there:
         return hop
     told = f"{place.port_name} is used by {macs[0]}, and is registered with {place.port.mac}"
     return _died("bridge", told, _again(place.port.droplet_id, place.port.mac, macs[0]))
+
+
+def _key(line: str) -> tuple[int, int] | None:
+    """Table and priority of a flow."""
+    key = _KEY.search(line)
+    return None if key is None else (int(key[1]), int(key[3]))
 
 
 def _packets(dump: Iterable[str]) -> dict[tuple[int, int], int]:
