@@ -261,10 +261,10 @@ TYPED = {
     "bash": "dropletctl compl\tzs\t | head -n1\ndropletctl switches --js\t\nexit\n",
     "zsh": (
         "autoload -U compinit; compinit -u\n"
-        "dropletctl compl\tzs\t | head -n1\ndropletctl switches --js\t\nexit\n"
+        "dropletctl compl\tzsh | head -n1\ndropletctl switches --js\t\nexit\n"
     ),
 }
-"""A subcommand, its argument and an option, each begun and completed by Tab, then carried out."""
+"""A subcommand, its argument (zsh: not that) and an option, begun, completed by Tab, carried out."""
 
 
 def test_shells_complete_its_words_and_man_has_its_pages(host: Host):
