@@ -40,6 +40,12 @@ def test_a_new_user_has_a_droplet_served(host: Host):
     )
 
 
+def test_the_server_sees_as_a_unit_that_droplets_reach_it(host: Host):
+    """It asks `ip`, which must be allowed what it does."""
+    ready = ("curl", "--silent", "http://127.0.0.1:9180/readyz")
+    wait_for(lambda: json.loads(host.said(*ready))["reachable"] is True, "it to know", 40)
+
+
 def test_they_run_without_privileges_and_see_what_they_need(host: Host):
     for unit, user in ((CONTROLLER, "ovs-metadata"), (SERVER, "metadata-http")):
         status = host.said("cat", f"/proc/{host.unit(unit, 'MainPID')}/status").splitlines()
