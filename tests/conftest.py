@@ -30,12 +30,15 @@ def layer_of(item: pytest.Item) -> str:
 
 
 def pytest_configure() -> None:
-    """Let the processes under test hear Ctrl-C, also in a run started by `&` or nohup.
+    """Let the processes under test hear Ctrl-C and a hangup, also in a run started by `&` or nohup.
 
-    A program started so ignores SIGINT, and so does whatever it starts in turn.
+    A program started so ignores SIGINT or SIGHUP, and so does whatever it starts in turn; what it
+    handles, though it does nothing, has its usual meaning there.
     """
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda *_: None)
 
 
 @pytest.hookimpl(tryfirst=True)
