@@ -94,16 +94,23 @@ class Stubs:
 @contextmanager
 def stub_switches(fleet: Fleet, switches: int) -> Iterator[Stubs]:
     """So many switches, connecting until the end."""
-    numbers = map(str, (fleet.openflow, switches, fleet.droplets))
+    with stub_process("bench.stub_switch", fleet.openflow, switches, fleet.droplets) as process:
+        yield Stubs(process)
+
+
+@contextmanager
+def stub_process(module: str, *numbers: int) -> Iterator[subprocess.Popen[str]]:
+    """A module of stub switches as a process to talk to; it ends when it is told nothing more."""
     with subprocess.Popen(
-        [sys.executable, "-m", "bench.stub_switch", *numbers],
+        [sys.executable, "-m", module, *map(str, numbers)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
         try:
-            yield Stubs(process)
+            yield process
         finally:
+            assert process.stdin is not None
             process.stdin.close()
             process.wait(60)
 

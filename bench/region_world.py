@@ -9,7 +9,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 import time
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
-from bench.fleet import FLOWS_OF_A_DROPLET, SHARED_FLOWS, Fleet
+from bench.fleet import FLOWS_OF_A_DROPLET, SHARED_FLOWS, Fleet, stub_process
 from bench.registry import document, free_ports
 from bench.stub_switch import port_name
 from lab.etcd import Cluster
@@ -161,19 +160,8 @@ class Region:
     def switches(self, count: int) -> Iterator[Switches]:
         """So many switches, connected to all controllers until the end."""
         ports = [controller.openflow for controller in self.controllers]
-        words = map(str, (count, self.droplets, *ports))
-        with subprocess.Popen(
-            [sys.executable, "-m", "bench.stub_region", *words],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        ) as process:
-            try:
-                yield Switches(process)
-            finally:
-                assert process.stdin is not None
-                process.stdin.close()
-                process.wait(60)
+        with stub_process("bench.stub_region", count, self.droplets, *ports) as process:
+            yield Switches(process)
 
     def flows(self, switches: int) -> int:
         """That so many switches have when all is right."""

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from oslo_config import cfg, types
 
 from metadata_http.formats import FORMATS
+from ovs_metadata_logs.handler import LOG_FORMATS, LOG_LEVELS
 
 GROUP = "metadata_http"
 SHARED_GROUP = "metadata"
@@ -235,13 +236,13 @@ OPTIONS = (
     cfg.StrOpt(
         "log_level",
         default="info",
-        choices=("debug", "info", "warning", "error"),
+        choices=LOG_LEVELS,
         help="What is logged to standard error.",
     ),
     cfg.StrOpt(
         "log_format",
         default="text",
-        choices=("text", "json"),
+        choices=tuple(LOG_FORMATS),
         help="One line an event: `text` for people and grep, `json` an object for programs.",
     ),
 )

@@ -27,8 +27,8 @@ from ovs_metadata_logs.repeats import Held, Repeats
 AUDIT = "ovs_metadata.audit"
 """The logger of writes to the registry; its lines are JSON whatever the others are."""
 
-FORMATS: dict[str, Callable[[Line], str]] = {"text": as_text, "json": as_json}
-LEVELS = ("debug", "info", "warning", "error")
+LOG_FORMATS: dict[str, Callable[[Line], str]] = {"text": as_text, "json": as_json}
+LOG_LEVELS = ("debug", "info", "warning", "error")
 EXIT_SECONDS = 2.0
 """How long an ending process waits for its last lines to be taken."""
 
@@ -79,7 +79,7 @@ class Logs(logging.Handler):
 
     def __init__(self, form: str = "text", *, native: Any = threading) -> None:
         super().__init__()
-        self._form = FORMATS[form]
+        self._form = LOG_FORMATS[form]
         self._native = native
         self._outlets: dict[str, Outlet] = {}
         self._audit: Outlet | None = None

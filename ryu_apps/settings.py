@@ -14,6 +14,7 @@ from typing import Any
 
 from oslo_config import cfg, types
 
+from ovs_metadata_logs.handler import LOG_FORMATS
 from ryu_apps.pipeline.addressing import Addressing
 from ryu_apps.pipeline.layout import BridgeSettings, CookieMark, Pipeline, Tables
 
@@ -109,7 +110,7 @@ LOG_OPTIONS = [
     cfg.StrOpt(
         "log_format",
         default="text",
-        choices=["text", "json"],
+        choices=tuple(LOG_FORMATS),
         help="One line an event, wherever Ryu logs to (`use_stderr`, `log_file`, `use_syslog`): "
         "`text` for people and grep, `json` an object for programs.",
     ),
